@@ -1,0 +1,34 @@
+//! The data every surface of Bailiwick shares: manifest, types, views, commands, queries, rows, jobs and problems.
+//!
+//! It is the published half of the plugin contract that is allowed to grow (`console/1`). There is no I/O here, no
+//! clock and no storage: a [`Manifest`] can be read, checked ([`Manifest::check`]) and asked questions, nothing more.
+
+mod check;
+mod field;
+mod input;
+mod job;
+mod manifest;
+mod predicate;
+mod problem;
+mod query;
+mod rows;
+mod value;
+
+pub use check::{Fault, Limits};
+pub use field::{Field, FieldType, StatusValue, Tone};
+pub use input::{InputProperty, InputSchema, Options, UiHints, check_profile};
+pub use job::{JobEvent, JobState, JobTarget, Progress};
+pub use manifest::{
+    AnsweredBy, CONSOLE_VERSION, Cancel, CliHints, Command, Computed, Confirm, Danger, Effect, Empty, EventType,
+    Extension, FEATURES, Manifest, Mode, Needs, OnInterrupt, Permission, PluginInfo, Requires, Role, Schedule, Scope,
+    Section, Setting, SettingMerge, Stored, Stream, StreamDirection, Stricter, Target, TargetKind, Type, View,
+    ViewKind,
+};
+pub use predicate::Predicate;
+pub use problem::{Code, Problem};
+pub use query::{Columns, DEFAULT_LIMIT, Filter, MAX_LIMIT, Op, Page, Patch, Query};
+pub use rows::{Publish, PublishMode};
+pub use value::{check_value, neutral_text};
+
+/// A JSON object whose keys keep the order they were declared in.
+pub type Object = serde_json::Map<String, serde_json::Value>;
