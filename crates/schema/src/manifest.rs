@@ -267,6 +267,9 @@ pub struct View {
     /// Command of a form view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Permission that is needed to see it; `read` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
     /// Features without which the view cannot be shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
@@ -662,6 +665,13 @@ impl Type {
     /// The plural for titles; the singular with an `s` where the manifest gives none.
     pub fn plural(&self) -> String {
         if self.title_plural.is_empty() { format!("{}s", self.title) } else { self.title_plural.clone() }
+    }
+}
+
+impl View {
+    /// Permission an operator needs to see it.
+    pub fn needed_permission(&self) -> &str {
+        self.permission.as_deref().unwrap_or("read")
     }
 }
 

@@ -1,0 +1,139 @@
+//! Talks to an administrator over its HTTP interface; nothing else of the command line knows addresses or tokens.
+
+use anyhow::{Context, Result, anyhow, bail};
+use schema::{Code, Object, Problem};
+use serde_json::Value;
+use std::env;
+use std::time::Duration;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+/// An administrator that commands are sent to.
+pub(crate) struct Client {
+    base: String,
+    token: Option<String>,
+    agent: Agent,
+}
+
+/// A page of rows and the address of the next one.
+pub(crate) struct RowsPage {
+    pub(crate) rows: Vec<Object>,
+    pub(crate) next: Option<String>,
+}
+
+impl Client {
+    /// The administrator named by `BAILIWICK_URL`, with the token of `BAILIWICK_TOKEN`. `BAILIWICK_CA` is a file with
+    /// the site's certificate authority, for addresses that are not this machine's own.
+    pub(crate) fn from_environment() -> Result<Client> {
+        let base = env::var("BAILIWICK_URL").unwrap_or_else(|_| "http://127.0.0.1:8640".into());
+        let base = base.trim_end_matches('/').to_owned();
+        let token = env::var("BAILIWICK_TOKEN").ok().filter(|token| !token.is_empty());
+        let mut tls = TlsConfig::builder();
+        if let Some(file) = env::var_os("BAILIWICK_CA") {
+            let pem = std::fs::read(&file).with_context(|| format!("reading BAILIWICK_CA, {}", file.display()))?;
+            let certificate = Certificate::from_pem(&pem).map_err(|e| anyhow!("BAILIWICK_CA holds no certificate: {e}"))?;
+            tls = tls.root_certs(RootCerts::new_with_certs(&[certificate.to_owned()]));
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .tls_config(tls.build())
+            .build();
+        Ok(Client { base, token, agent: config.into() })
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// `GET path` as JSON.
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
+        let response = self.request(path)?;
+        read(response)
+    }
+
+    /// A page of rows at `path`, an address as the administrator gave it or below `/api/v1`.
+    pub(crate) fn rows(&self, path: &str) -> Result<RowsPage> {
+        let response = self.request(path)?;
+        let next = response.headers().get("link").and_then(|v| v.to_str().ok()).and_then(next_link);
+        match read(response)? {
+            Value::Array(list) => {
+                let rows = list.into_iter().filter_map(|row| if let Value::Object(row) = row { Some(row) } else { None });
+                Ok(RowsPage { rows: rows.collect(), next })
+            }
+            _ => bail!("the administrator answered {path} with something that is not a list of rows"),
+        }
+    }
+
+    /// `POST path` with a JSON body; an idempotency key makes a repeat of the same call harmless.
+    pub(crate) fn post(&self, path: &str, body: &Value, idempotency_key: Option<&str>) -> Result<Value> {
+        let mut request = self.agent.post(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let response = request.send_json(body).map_err(|e| self.unreachable(e))?;
+        read(response)
+    }
+
+    fn request(&self, path: &str) -> Result<ureq::http::Response<Body>> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        request.call().map_err(|e| self.unreachable(e))
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
+        Problem::new(Code::Unavailable, format!("the administrator at {} cannot be reached: {error}.", self.base))
+            .fix("Start it with `bailiwick serve`, or set BAILIWICK_URL to its address.")
+            .into()
+    }
+}
+
+fn read(mut response: ureq::http::Response<Body>) -> Result<Value> {
+    let status = response.status();
+    let text = response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string().context("reading the answer")?;
+    if status.is_success() {
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        return serde_json::from_str(&text).context("the administrator's answer is not JSON");
+    }
+    match serde_json::from_str::<Problem>(&text) {
+        Ok(mut problem) => {
+            if problem.code == Code::Unauthenticated && problem.fix.is_none() {
+                problem = problem.fix("Set BAILIWICK_TOKEN to a token from `bailiwick token create NAME --state DIR`.");
+            }
+            Err(problem.into())
+        }
+        Err(_) => bail!("the administrator answered with status {status}"),
+    }
+}
+
+fn next_link(header: &str) -> Option<String> {
+    header.split(',').find_map(|link| {
+        let (address, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        parameters.contains("rel=\"next\"").then(|| address.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_link;
+
+    #[test]
+    fn the_next_page_is_read_from_the_link_header() {
+        assert_eq!(next_link("</api/v1/a/b?after=x>; rel=\"next\"").as_deref(), Some("/api/v1/a/b?after=x"));
+        assert_eq!(next_link("</a>; rel=\"prev\", </b>; rel=\"next\"").as_deref(), Some("/b"));
+        assert_eq!(next_link(""), None);
+    }
+}
