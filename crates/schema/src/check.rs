@@ -80,9 +80,9 @@ impl Check<'_> {
         let info = &self.manifest.plugin;
         self.require(is_global_id(&info.id), "plugin.id", "an id is 3 to 100 letters, digits, dots, - and _");
         self.require(
-            is_slug(&info.name),
+            is_slug(&info.name) && !RESERVED.contains(&info.name.as_str()),
             "plugin.name",
-            "a name is 1 to 32 lower-case letters, digits and -, and begins with a letter",
+            "a name is 1 to 32 lower-case letters, digits and -, begins with a letter and is not a word of the core",
         );
         self.require(
             !info.title.trim().is_empty() && info.title.len() <= 60,
@@ -293,13 +293,13 @@ impl Check<'_> {
     }
 }
 
-/// Names that would collide with addresses or command words of the core.
+/// Names of plugins that would collide with addresses or command words of the core.
 const RESERVED: &[&str] = &[
     "jobs", "commands", "session", "live", "console", "serve", "token", "module", "plugin", "audit", "help", "openapi",
 ];
 
 fn is_slug(text: &str) -> bool {
-    !RESERVED.contains(&text)
+    text != "help"
         && (1..=32).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && text.as_bytes()[0].is_ascii_lowercase()
