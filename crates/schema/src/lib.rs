@@ -8,6 +8,7 @@ mod field;
 mod input;
 mod job;
 mod manifest;
+mod operation;
 mod predicate;
 mod problem;
 mod query;
@@ -24,6 +25,7 @@ pub use manifest::{
     Section, Setting, SettingMerge, Stored, Stream, StreamDirection, Stricter, Target, TargetKind, Type, View,
     ViewKind,
 };
+pub use operation::{CallMeta, OpenConfig, OpenStream, Published, Reply, RowPage, Start};
 pub use predicate::Predicate;
 pub use problem::{Code, Problem};
 pub use query::{Columns, DEFAULT_LIMIT, Filter, MAX_LIMIT, Op, Page, Patch, Query};
