@@ -1,0 +1,44 @@
+//! What a closure holds while it reads or writes: the storage traits are implemented on it in their own files.
+
+use crate::catalog::Catalog;
+use crate::changes::Changes;
+use rusqlite::Connection;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A snapshot ([`Read`]) or a part of a transaction ([`Write`]).
+pub struct Access<'a, Mode> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) changes: RefCell<Changes>,
+    mode: PhantomData<Mode>,
+}
+
+/// Mode of a snapshot.
+pub enum ReadOnly {}
+/// Mode of a transaction.
+pub enum ReadWrite {}
+
+/// One snapshot of the whole database.
+pub type Read<'a> = Access<'a, ReadOnly>;
+/// One savepoint of a transaction. It sees its own writes.
+pub type Write<'a> = Access<'a, ReadWrite>;
+
+impl<'a, Mode> Access<'a, Mode> {
+    pub(crate) fn new(conn: &'a Connection, catalog: Arc<Catalog>) -> Access<'a, Mode> {
+        Access { conn, catalog, changes: RefCell::default(), mode: PhantomData }
+    }
+}
+
+impl Write<'_> {
+    /// Says that a row came, changed or went. Without it open views stay as they were.
+    pub(crate) fn changed(&self, type_id: &str, key: &str) {
+        self.changes.borrow_mut().add(type_id, key);
+    }
+
+    /// Says that more rows changed than are worth counting.
+    pub(crate) fn changed_many(&self, type_id: &str) {
+        self.changes.borrow_mut().add_many(type_id);
+    }
+}
