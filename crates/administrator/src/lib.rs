@@ -1,1 +1,4 @@
 //! administrator
+
+pub mod agents;
+pub mod runtime;

@@ -6,8 +6,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConfig};
+use rustls::{AlertDescription, ClientConfig};
 use schema::Problem;
 use std::io;
 use std::sync::Arc;
@@ -79,7 +78,7 @@ impl Dialer {
             // Latency only; a socket that refuses it works all the same.
             let _ = tcp.set_nodelay(true);
             TlsConnector::from(Arc::clone(&self.tls))
-                .connect(self.server_name(), tcp)
+                .connect(identity::tls::administrator_name(), tcp)
                 .await
                 .map(TlsSocket::Client)
                 .map_err(|error| self.tls_failure(error))
@@ -208,13 +207,6 @@ impl Dialer {
         }))
     }
 
-    fn server_name(&self) -> ServerName<'static> {
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        ServerName::try_from(host)
-            .unwrap_or_else(|_| ServerName::IpAddress(std::net::IpAddr::from([127, 0, 0, 1]).into()))
-    }
-
     fn broken(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DialError {
         let source = source.into();
         if source_chain_has_certificate_alert(source.as_ref()) {
@@ -226,9 +218,6 @@ impl Dialer {
     fn tls_failure(&self, source: io::Error) -> DialError {
         let address = self.address.clone();
         match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::InvalidPurpose,
-            )) => DialError::Impostor { address },
             Some(rustls::Error::InvalidCertificate(_)) => DialError::Impostor { address },
             Some(error) if is_certificate_alert(error) => DialError::Rejected { address },
             Some(_) => DialError::NotTls { address, source },

@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub struct EnrolRequest {
     /// Single-use secret of the join token.
     pub secret: String,
-    /// Certificate signing request of the device key (PEM). Names in it are ignored.
+    /// Certificate signing request of the device key (DER in base64). Names in it are ignored.
     pub csr: String,
     pub evidence: Evidence,
 }
@@ -20,9 +20,9 @@ pub struct EnrolRequest {
 pub struct EnrolReply {
     pub machine: Uuid,
     pub site: String,
-    /// Client certificate (PEM).
+    /// Client certificate (DER in base64).
     pub certificate: String,
-    /// Certificate of the site's authority (PEM), from now on the only one the agent believes.
+    /// Certificate of the site's authority (DER in base64), from now on the only one the agent believes.
     pub authority: String,
     pub addresses: Vec<String>,
 }

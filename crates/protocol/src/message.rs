@@ -66,7 +66,7 @@ pub enum ToAgent {
         plugin: String,
         event: Value,
     },
-    /// A fresh client certificate (PEM).
+    /// A fresh client certificate (DER in base64).
     Renewed {
         certificate: String,
     },
@@ -124,7 +124,7 @@ pub enum FromAgent {
     Sections {
         sections: Vec<SectionHash>,
     },
-    /// Request for a fresh certificate of the same identity (PEM); the only message an expired one may send.
+    /// Request for a fresh certificate of the same identity (DER in base64); the only message an expired one may send.
     Renew {
         csr: String,
     },

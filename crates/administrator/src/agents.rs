@@ -1,0 +1,190 @@
+//! The agents' port: enrolment, the control channels of all connected agents, their streams and channels.
+//!
+//! Who an agent is comes from its certificate and from nothing it says. This module moves messages and knows who is
+//! connected; what a job, a row or a plugin is, is decided by the [`AgentSink`] it hands them to, and an agent is told
+//! that something is stored only after the sink says so.
+
+use crate::runtime::Runtime;
+use fleet::MachineId;
+use futures::future::BoxFuture;
+use identity::SiteCa;
+use protocol::{Evidence, Facts, JobReport, KnownJob, PluginOffer, PluginReport, SectionHash, SectionName, ToAgent};
+use schema::{Problem, Publish, Query, RowPage};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+mod calls;
+mod directory;
+mod registry;
+
+pub use directory::{Directory, Standing};
+use registry::Registry;
+
+/// What the agents' port is started with.
+#[derive(Clone, Debug)]
+pub struct AgentsConfig {
+    pub listen: SocketAddr,
+    /// `HOST:PORT` of the agents' port as machines reach it, best first.
+    pub addresses: Vec<String>,
+    pub heartbeat: Duration,
+    /// The agent's own program, for machines that have none yet.
+    pub agent_program: Option<PathBuf>,
+    /// Id of the database. Agents send everything again to a new one.
+    pub store: String,
+}
+
+/// What it works with.
+pub struct AgentsDeps {
+    pub directory: Arc<dyn Directory>,
+    pub ca: Arc<SiteCa>,
+    /// Plugins that machines are to have; a change is told to all.
+    pub plugins: watch::Receiver<Arc<Vec<PluginFile>>>,
+    pub sink: Arc<dyn AgentSink>,
+    pub runtime: Runtime,
+}
+
+/// A plugin library as agents fetch it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginFile {
+    pub offer: PluginOffer,
+    pub path: PathBuf,
+}
+
+/// A job's stream, or a channel between the two roles of a plugin.
+pub type Duplex = plugin_host::Duplex;
+
+/// Where everything goes that agents say. Answers of `Ok` are passed on as acknowledgements, so they must be given
+/// after the commit; on an error the agent repeats later.
+pub trait AgentSink: Send + Sync + 'static {
+    /// An agent is connected. What it answers is asked for in full: sections whose hash is not the known one.
+    fn hello(&self, machine: MachineId, hello: AgentHello) -> BoxFuture<'_, ()>;
+    /// The connection is over.
+    fn gone(&self, machine: MachineId) -> BoxFuture<'_, ()>;
+    fn job(&self, machine: MachineId, job: Uuid, report: JobReport) -> BoxFuture<'_, Result<(), Problem>>;
+    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<(), Problem>>;
+    /// What the agent believes to be stored; the answer names what it must send again.
+    fn sections(&self, machine: MachineId, sections: Vec<SectionHash>) -> BoxFuture<'_, Vec<SectionName>>;
+    /// A host service that a plugin's machine role asks of the administrator (`peer.call`, `events.emit`, …).
+    fn request(
+        &self,
+        machine: MachineId,
+        plugin: String,
+        method: String,
+        payload: Value,
+    ) -> BoxFuture<'_, Result<Value, Problem>>;
+    /// The machine role of `plugin` opens a channel to its administrator role. Returns when the channel is accepted.
+    fn channel(
+        &self,
+        machine: MachineId,
+        plugin: String,
+        key: String,
+        duplex: Duplex,
+    ) -> BoxFuture<'_, Result<(), Problem>>;
+    fn plugins(&self, machine: MachineId, plugins: Vec<PluginReport>) -> BoxFuture<'_, ()>;
+    fn log(&self, machine: MachineId, plugin: String, level: String, text: String);
+    /// Something about this identity is wrong: a clone, a report that it may not make.
+    fn suspicion(&self, machine: MachineId, problem: Problem);
+}
+
+/// What an agent told when it connected.
+#[derive(Clone, Debug)]
+pub struct AgentHello {
+    pub boot_id: String,
+    pub agent_version: String,
+    pub known_jobs: Vec<KnownJob>,
+    pub policy_hash: String,
+    pub plugins: Vec<PluginReport>,
+    pub evidence: Evidence,
+}
+
+impl AgentHello {
+    pub fn facts(&self) -> &Facts {
+        &self.evidence.facts
+    }
+}
+
+/// Why something could not be sent. The database has it; it is sent when the agent is back, or at the next round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Offline {
+    #[error("the machine is not connected")]
+    NotConnected,
+    #[error("the machine is slower than what it is sent")]
+    QueueFull,
+}
+
+impl From<Offline> for Problem {
+    fn from(offline: Offline) -> Problem {
+        Problem::new(schema::Code::Unavailable, format!("{offline}."))
+    }
+}
+
+/// The agents of the site, as the rest of the administrator sees them. Cheap to clone.
+#[derive(Clone)]
+pub struct Agents {
+    registry: Arc<Registry>,
+    local: SocketAddr,
+}
+
+impl Agents {
+    /// Opens the port and serves it until the runtime stops.
+    ///
+    /// # Errors
+    /// The port is taken, or the certificates cannot be used.
+    pub async fn start(config: AgentsConfig, deps: AgentsDeps) -> Result<Agents, Problem> {
+        let _ = (config, deps);
+        Err(Problem::internal("the agents' port is not built yet"))
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub fn connected(&self, machine: MachineId) -> bool {
+        self.registry.connected(machine)
+    }
+
+    pub fn all_connected(&self) -> Vec<MachineId> {
+        self.registry.all()
+    }
+
+    /// Queues a message; never waits.
+    pub fn send(&self, machine: MachineId, message: ToAgent) -> Result<(), Offline> {
+        self.registry.send(machine, message)
+    }
+
+    /// Cuts a machine off whose identity was revoked or removed. Its certificate is refused by the directory from then
+    /// on.
+    pub fn revoke(&self, machine: MachineId, reason: &str) {
+        self.registry.revoke(machine, reason);
+    }
+
+    /// Has the agent dial back and join the connection to a stream of a running job.
+    ///
+    /// # Errors
+    /// The machine is offline, does not dial back within 10 s, or does not run the job.
+    pub async fn open_stream(&self, machine: MachineId, job: Uuid, stream: &str) -> Result<Duplex, Problem> {
+        self.registry.open_stream(machine, job, stream).await
+    }
+
+    /// A small message from the administrator role of a plugin to its machine role, and the answer.
+    pub async fn peer_call(&self, machine: MachineId, plugin: &str, payload: Value) -> Result<Value, Problem> {
+        self.registry.peer_call(machine, plugin, payload).await
+    }
+
+    /// A page of a computed type that the machine answers.
+    pub async fn query(
+        &self,
+        machine: MachineId,
+        plugin: &str,
+        type_name: &str,
+        query: Query,
+    ) -> Result<RowPage, Problem> {
+        self.registry.query(machine, plugin, type_name, query).await
+    }
+}
