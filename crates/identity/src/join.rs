@@ -5,6 +5,7 @@
 
 use crate::certificate::Fingerprint;
 use crate::secret::SecretHash;
+use crate::store::Store;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -268,14 +269,6 @@ pub struct StoredJoin {
     pub used: Option<(Timestamp, Uuid)>,
 }
 
-/// Where join tokens are kept.
-pub trait JoinStore {
-    type Error;
-    fn insert_join(&mut self, token: &StoredJoin) -> Result<(), Self::Error>;
-    fn join_by_secret(&self, secret: &SecretHash) -> Result<Option<StoredJoin>, Self::Error>;
-    fn mark_join_used(&mut self, id: Uuid, at: Timestamp, machine: Uuid) -> Result<(), Self::Error>;
-}
-
 /// Why an enrolment is refused. The machine is told the same sentence for all of them but `Expired`, which only someone
 /// who holds the token can learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -295,7 +288,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// Those of the store; the inner error is the refusal.
-pub fn redeem<S: JoinStore>(
+pub fn redeem<S: Store>(
     store: &mut S,
     secret: &JoinSecret,
     machine: Uuid,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::memory::Memory;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -58,27 +59,6 @@ proptest! {
         if let Ok(token) = URL_SAFE_NO_PAD.encode(&body).parse::<JoinToken>() {
             prop_assert_eq!(URL_SAFE_NO_PAD.encode(&body), token.to_word().unwrap());
         }
-    }
-}
-
-#[derive(Default)]
-struct Memory(Vec<StoredJoin>);
-
-impl JoinStore for Memory {
-    type Error = std::convert::Infallible;
-
-    fn insert_join(&mut self, token: &StoredJoin) -> Result<(), Self::Error> {
-        self.0.push(token.clone());
-        Ok(())
-    }
-
-    fn join_by_secret(&self, secret: &SecretHash) -> Result<Option<StoredJoin>, Self::Error> {
-        Ok(self.0.iter().find(|t| t.secret == *secret).cloned())
-    }
-
-    fn mark_join_used(&mut self, id: Uuid, at: Timestamp, machine: Uuid) -> Result<(), Self::Error> {
-        self.0.iter_mut().filter(|t| t.id == id).for_each(|t| t.used = Some((at, machine)));
-        Ok(())
     }
 }
 
