@@ -1,1 +1,20 @@
-//! end to end
+//! Starts the real programs, machines of their own in network namespaces, and a real browser; asserts from outside.
+//!
+//! Nothing here knows the insides of the product: it uses the command line, HTTP and WebSocket like anybody else.
+
+pub mod client;
+pub mod inside;
+pub mod network;
+pub mod plugins;
+pub mod process;
+pub mod site;
+pub mod socket;
+pub mod tls;
+pub mod wait;
+
+pub use client::{Client, Reply};
+pub use inside::Case;
+pub use network::{Machine, Network};
+pub use site::{Site, Start};
+pub use socket::Socket;
+pub use wait::{soon, until};

@@ -1,0 +1,183 @@
+//! Starting and ending the administrator, and every state directory it must not take.
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::process::{Running, run};
+use end_to_end::{Case, Site};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("install::it_prints_a_link_and_ends_cleanly", it_prints_a_link_and_ends_cleanly),
+        Case::new("install::a_second_start_finds_all_state", a_second_start_finds_all_state),
+        Case::new("install::a_port_in_use_is_said_so", a_port_in_use_is_said_so),
+        Case::new("install::a_second_administrator_on_the_same_state", a_second_administrator),
+        Case::new("install::a_foreign_state_is_left_alone", a_foreign_state_is_left_alone),
+        Case::new("install::a_newer_state_is_left_alone", a_newer_state_is_left_alone),
+        Case::new("install::a_read_only_state_is_said_so", a_read_only_state_is_said_so)
+            .root("mounts a folder read-only"),
+        Case::new("install::nothing_is_lost_on_a_full_disk", nothing_is_lost_on_a_full_disk)
+            .root("mounts a small disk"),
+    ]
+}
+
+fn it_prints_a_link_and_ends_cleanly() -> Result<()> {
+    let mut site = Site::new()?;
+    ensure!(site.sign_in.starts_with(&format!("{}/", site.url)), "the link {} is not below {}", site.sign_in, site.url);
+    ensure!(site.stranger().get("/")?.status == 200);
+    site.stop()?;
+    ensure!(site.stranger().get("/").is_err(), "something still listens");
+    Ok(())
+}
+
+fn a_second_start_finds_all_state() -> Result<()> {
+    let mut site = Site::new()?;
+    let token = site.token("manager")?;
+    site.stranger().bearer(&token).run("fleet.create-group", &json!({"name": "kept"}))?;
+    site.stop()?;
+    site.start()?;
+    let groups = site.stranger().bearer(&token).rows("fleet/groups")?;
+    ensure!(groups.iter().any(|group| group["name"] == "kept"), "{groups:?}");
+    site.kill()?;
+    site.start()?;
+    ensure!(site.stranger().bearer(&token).row("fleet/groups", "name", "kept")?.is_some());
+    Ok(())
+}
+
+/// What an administrator that refuses to start tells the person who started it.
+fn refusal(command: &mut Command) -> Result<String> {
+    let mut running = Running::start("the refused administrator", command)?;
+    let status = running.wait(Duration::from_secs(30))?;
+    let text = running.lines().join("\n");
+    ensure!(!status.success(), "it ended with success:\n{text}");
+    ensure!(status.code().is_some(), "it was ended by a signal:\n{text}");
+    for sign in ["panicked", "RUST_BACKTRACE", "Error {", "Err(", "Some("] {
+        ensure!(!text.contains(sign), "`{sign}` is no sentence for a person:\n{text}");
+    }
+    ensure!(text.trim().len() > 40, "too short to help: {text}");
+    Ok(text)
+}
+
+fn a_port_in_use_is_said_so() -> Result<()> {
+    let first = Site::new()?;
+    let second = Site::new()?;
+    let port = first.url.rsplit(':').next().context("no port")?;
+    let other = tempfile::TempDir::new()?;
+    let mut command = Command::new(end_to_end::process::program("bailiwick"));
+    command.arg("serve").arg("--state").arg(other.path().join("s")).args(["--listen", &format!("127.0.0.1:{port}")]);
+    command.args(["--agents-listen", "127.0.0.1:0", "--no-local-agent"]);
+    let text = refusal(&mut command)?;
+    ensure!(text.contains(port), "the port is not named:\n{text}");
+    let agents_port = second.agents.port().to_string();
+    let mut command = Command::new(end_to_end::process::program("bailiwick"));
+    command.arg("serve").arg("--state").arg(other.path().join("t")).args(["--listen", "127.0.0.1:0"]);
+    command.args(["--agents-listen", &second.agents.to_string(), "--no-local-agent"]);
+    let text = refusal(&mut command)?;
+    ensure!(text.contains(&agents_port), "the port is not named:\n{text}");
+    Ok(())
+}
+
+fn a_second_administrator() -> Result<()> {
+    let site = Site::new()?;
+    let mut command = Command::new(end_to_end::process::program("bailiwick"));
+    command.arg("serve").arg("--state").arg(site.state()).args(["--listen", "127.0.0.1:0"]);
+    command.args(["--agents-listen", "127.0.0.1:0", "--no-local-agent"]);
+    let text = refusal(&mut command)?;
+    ensure!(text.contains(&*site.state().to_string_lossy()), "the state is not named:\n{text}");
+    ensure!(site.stranger().get("/")?.status == 200, "the first one was disturbed");
+    Ok(())
+}
+
+/// The database file in a state directory, found by its first bytes.
+fn database(state: &Path) -> Result<PathBuf> {
+    let files = fs::read_dir(state)?.flatten().map(|entry| entry.path()).filter(|path| path.is_file());
+    let is_database = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3\0"));
+    files.filter(is_database).max_by_key(|path| fs::metadata(path).map(|m| m.len()).unwrap_or(0)).context("no database")
+}
+
+/// Changes four bytes of the database's header while nothing runs, and expects a refusal that changes nothing.
+fn refused_with_header(offset: usize, value: u32, word: &str) -> Result<()> {
+    let mut site = Site::new()?;
+    site.stop()?;
+    let file = database(&site.state())?;
+    let mut bytes = fs::read(&file)?;
+    bytes[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
+    fs::write(&file, &bytes)?;
+    let text = refusal(&mut site.command())?;
+    ensure!(text.to_lowercase().contains(word), "`{word}` is not said:\n{text}");
+    ensure!(fs::read(&file)? == bytes, "the file was changed");
+    Ok(())
+}
+
+fn a_foreign_state_is_left_alone() -> Result<()> {
+    // The application id of an SQLite file stands at byte 68.
+    refused_with_header(68, 0x0bad_cafe, "not")
+}
+
+fn a_newer_state_is_left_alone() -> Result<()> {
+    // The user version of an SQLite file stands at byte 60.
+    refused_with_header(60, 900_000, "newer")
+}
+
+fn a_read_only_state_is_said_so() -> Result<()> {
+    let mut site = Site::new()?;
+    site.stop()?;
+    let state = site.state();
+    run(Command::new("mount").arg("--bind").args([&state, &state]))?;
+    run(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&state))?;
+    let text = refusal(&mut site.command());
+    run(Command::new("umount").arg(&state))?;
+    let text = text?;
+    ensure!(text.contains(&*state.to_string_lossy()), "the folder is not named:\n{text}");
+    site.start()
+}
+
+fn nothing_is_lost_on_a_full_disk() -> Result<()> {
+    let mut site = Site::new()?;
+    site.stop()?;
+    let (state, kept) = (site.state(), tempfile::TempDir::new()?);
+    run(Command::new("cp").arg("-a").arg(format!("{}/.", state.display())).arg(kept.path()))?;
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "bailiwick-small"]).arg(&state))?;
+    run(Command::new("cp").arg("-a").arg(format!("{}/.", kept.path().display())).arg(&state))?;
+    let outcome = on_a_full_disk(&mut site);
+    site.running = None;
+    run(Command::new("umount").arg(&state))?;
+    outcome
+}
+
+fn on_a_full_disk(site: &mut Site) -> Result<()> {
+    site.start()?;
+    let manager = site.manager()?;
+    let filler = site.state().join("filler");
+    let mut acknowledged = Vec::new();
+    let mut refused = 0;
+    // `dd` ends with an error when the disk is full, which is the point.
+    Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).output()?;
+    for number in 0..200 {
+        let reply = manager
+            .with("idempotency-key", &format!("full-{number}"))
+            .post("/api/v1/commands/fleet.create-group", &json!({"name": format!("full-{number}")}))?;
+        match reply.status {
+            202 => acknowledged.push(reply.json()?["job"].as_str().context("no job")?.to_owned()),
+            status => {
+                refused += 1;
+                ensure!(status == 503 || status == 507 || status == 500 || status == 429, "{status} {}", reply.text);
+                reply.refusal(status)?;
+            }
+        }
+    }
+    println!("full disk: {} commands acknowledged, {refused} refused", acknowledged.len());
+    ensure!(refused > 0, "the disk was not full");
+    fs::remove_file(&filler)?;
+    manager.run("fleet.create-group", &json!({"name": "room again"}))?;
+    site.kill()?;
+    site.start()?;
+    let manager = site.manager()?;
+    for job in acknowledged {
+        manager.job(&job).context("an acknowledged job is lost")?;
+    }
+    Ok(())
+}

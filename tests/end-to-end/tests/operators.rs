@@ -1,0 +1,304 @@
+//! Who may do what, and what ends a session. The grants are written by hand here, not read from the product.
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::{Case, Client, Site, Socket};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("operators::grants_are_exactly_as_written", grants_are_exactly_as_written),
+        Case::new("operators::foreign_origins_are_refused", foreign_origins_are_refused),
+        Case::new("operators::set_up_is_unreachable_once_done", set_up_is_unreachable_once_done),
+        Case::new("operators::sessions_end", sessions_end),
+        Case::new("operators::guessing_passwords_is_slow", guessing_passwords_is_slow),
+    ]
+}
+
+/// Who may: manager, operator, auditor.
+type Grants = [bool; 3];
+const ALL: Grants = [true, true, true];
+const RUN: Grants = [true, true, false];
+const AUDIT: Grants = [true, false, true];
+const MANAGE: Grants = [true, false, false];
+const ROLES: [&str; 3] = ["manager", "operator", "auditor"];
+
+const VIEWS: &[(&str, Grants)] = &[
+    ("fleet/machines", ALL),
+    ("fleet/machine", ALL),
+    ("fleet/groups", ALL),
+    ("fleet/group", ALL),
+    ("fleet/jobs", ALL),
+    ("fleet/jobs-of-machine", ALL),
+    ("fleet/job", ALL),
+    ("fleet/job-parts", ALL),
+    ("fleet/plugins", ALL),
+    ("fleet/plugin", ALL),
+    ("fleet/warnings", ALL),
+    ("fleet/operators", MANAGE),
+    ("fleet/tokens", MANAGE),
+    ("fleet/audit", AUDIT),
+    ("fleet/audit-record", AUDIT),
+];
+
+const COMMANDS: &[(&str, Grants)] = &[
+    ("fleet.join-token", MANAGE),
+    ("fleet.rename-machine", MANAGE),
+    ("fleet.revoke", MANAGE),
+    ("fleet.remove-machine", MANAGE),
+    ("fleet.create-group", MANAGE),
+    ("fleet.delete-group", MANAGE),
+    ("fleet.add-to-group", MANAGE),
+    ("fleet.remove-from-group", MANAGE),
+    ("fleet.create-operator", MANAGE),
+    ("fleet.set-role", MANAGE),
+    ("fleet.set-password", MANAGE),
+    ("fleet.remove-operator", MANAGE),
+    ("fleet.create-token", MANAGE),
+    ("fleet.revoke-token", MANAGE),
+    ("hello.greet", RUN),
+];
+
+const OTHERS: &[(&str, &str, Grants)] = &[
+    ("GET", "/api/v1/session", ALL),
+    ("GET", "/api/v1/manifests", ALL),
+    ("GET", "/api/v1/jobs/00000000-0000-7000-8000-000000000000", ALL),
+    ("POST", "/api/v1/jobs/00000000-0000-7000-8000-000000000000/cancel", RUN),
+];
+
+fn grants_are_exactly_as_written() -> Result<()> {
+    let site = Site::new()?;
+    let clients: Vec<Client> = ROLES.iter().map(|role| site.client(role)).collect::<Result<_>>()?;
+    let mut wrong = Vec::new();
+    let mut cells = 0;
+    let mut check = |method: &str, path: &str, grants: Grants| -> Result<()> {
+        let body = (method == "POST").then(|| json!({}));
+        for ((client, role), granted) in clients.iter().zip(ROLES).zip(grants) {
+            cells += 1;
+            let status = client.send(method, path, body.as_ref())?.status;
+            // Past the check of rights, an empty or unknown input may still be refused for what it is.
+            let was_granted = status != 401 && status != 403;
+            if was_granted != granted || status >= 500 {
+                wrong.push(format!("{method} {path} as {role}: {status}, written {granted}"));
+            }
+        }
+        cells += 1;
+        let status = site.stranger().send(method, path, body.as_ref())?.status;
+        if status != 401 {
+            wrong.push(format!("{method} {path} as a stranger: {status}"));
+        }
+        Ok(())
+    };
+    for (view, grants) in VIEWS {
+        for more in ["", "/count", "/facets?fields=id"] {
+            check("GET", &format!("/api/v1/{view}{more}"), *grants)?;
+        }
+    }
+    for (command, grants) in COMMANDS {
+        check("POST", &format!("/api/v1/commands/{command}"), *grants)?;
+    }
+    for (method, path, grants) in OTHERS {
+        check(method, path, *grants)?;
+    }
+    println!("{cells} cells of role and endpoint");
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    nothing_is_missing(&clients[0])
+}
+
+/// Every view and command of the core stands in the tables above.
+fn nothing_is_missing(manager: &Client) -> Result<()> {
+    let manifests = manager.get("/api/v1/manifests")?.ok()?;
+    let fleet = manifests.as_array().and_then(|list| list.first()).context("no manifest")?;
+    let declared = |list: &str, mark: char| -> BTreeSet<String> {
+        let ids = fleet[list].as_array().into_iter().flatten().filter_map(|one| one["id"].as_str());
+        ids.map(|id| format!("fleet{mark}{id}")).collect()
+    };
+    let written = |table: &[(&str, Grants)]| -> BTreeSet<String> {
+        table.iter().map(|(name, _)| (*name).to_owned()).filter(|name| name.starts_with("fleet")).collect()
+    };
+    let views = declared("views", '/');
+    let commands = declared("commands", '.');
+    ensure!(views == written(VIEWS), "views: {:?}", views.symmetric_difference(&written(VIEWS)));
+    ensure!(commands == written(COMMANDS), "commands: {:?}", commands.symmetric_difference(&written(COMMANDS)));
+    Ok(())
+}
+
+fn foreign_origins_are_refused() -> Result<()> {
+    let site = Site::new()?;
+    let person = site.signed_in()?;
+    let cookie = person.headers().iter().find(|(name, _)| name == "cookie").context("no cookie")?.1.clone();
+    let bare = site.stranger().with("cookie", &cookie);
+    let body = json!({"name": "forged"});
+    let port = site.url.rsplit(':').next().unwrap_or_default();
+    let origins = [
+        None,
+        Some("null".to_owned()),
+        Some("http://evil.example".to_owned()),
+        Some(format!("{}0", site.url)),
+        Some(format!("https://127.0.0.1:{port}")),
+        Some(String::new()),
+    ];
+    for origin in &origins {
+        let client = origin.iter().fold(bare.clone(), |client, origin| client.with("origin", origin));
+        for path in ["/api/v1/commands/fleet.create-group", "/api/v1/session/password", "/api/v1/session/setup"] {
+            let status = client.post(path, &body)?.status;
+            ensure!(status == 403, "{path} from {origin:?}: {status}");
+        }
+        let status = client.send("DELETE", "/api/v1/session", None)?.status;
+        ensure!(status == 403, "log-out from {origin:?}: {status}");
+        for path in ["/api/v1/live", "/api/v1/jobs/00000000-0000-7000-8000-000000000000/events"] {
+            match Socket::open(&client, path)? {
+                Err(status) => ensure!(status == 403, "{path} from {origin:?}: {status}"),
+                Ok(_) => anyhow::bail!("{path} was opened from {origin:?}"),
+            }
+        }
+    }
+    ensure!(person.row("fleet/groups", "name", "forged")?.is_none());
+    ensure!(person.post("/api/v1/commands/fleet.create-group", &body)?.status == 202, "the own origin is refused");
+    ensure!(Socket::open(&person, "/api/v1/live")?.is_ok(), "the own origin is refused");
+    Ok(())
+}
+
+/// Gives the first operator a name and a password.
+pub(crate) fn set_up(site: &Site, name: &str, password: &str) -> Result<Client> {
+    let person = site.signed_in()?;
+    let reply = person.post("/api/v1/session/setup", &json!({"name": name, "password": password}))?;
+    ensure!(reply.status < 300, "set-up: {} {}", reply.status, reply.text);
+    // A changed password may come with a new session.
+    Ok(match reply.cookie() {
+        Ok(cookie) => site.stranger().with("origin", &site.url).with("cookie", &cookie),
+        Err(_) => person,
+    })
+}
+
+/// Sends a request exactly as written and returns the first line of the answer.
+fn raw(site: &Site, request: &str) -> Result<String> {
+    let address = site.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut text = String::new();
+    stream.take(64 * 1024).read_to_string(&mut text).ok();
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn set_up_is_unreachable_once_done() -> Result<()> {
+    let mut site = Site::new()?;
+    let first = set_up(&site, "ada", "a long enough password 1")?;
+    let name =
+        |client: &Client| -> Result<Value> { Ok(client.get("/api/v1/session")?.ok()?["operator"]["name"].clone()) };
+    ensure!(name(&first)? == "ada");
+    let body = json!({"name": "mallory", "password": "a long enough password 2"});
+    let cookie =
+        first.headers().iter().find(|(name, _)| name == "cookie").map(|(_, value)| value.clone()).unwrap_or_default();
+    let paths = [
+        "/api/v1/session/setup",
+        "//api/v1/session/setup",
+        "/api//v1/session/setup",
+        "/api/v1/session/setup/",
+        "/API/v1/session/setup",
+        "/api/v1/session/Setup",
+        "/api/v1/session/./setup",
+        "/api/v1/session/link/../setup",
+        "/api/v1/session/%73etup",
+        "/api/v1/session%2Fsetup",
+        "/api/v1/session/setup;x=1",
+        "/api/v1/session/setup?setup=true",
+        "/api/v1/session/setup%00",
+        "/api/v1/session/setup.json",
+        "/%2e/api/v1/session/setup",
+        "/api/v1/session/setup#x",
+        "/sign-in/../api/v1/session/setup",
+        "\\api\\v1\\session\\setup",
+    ];
+    for path in paths {
+        for who in ["", &format!("cookie: {cookie}\r\n")] {
+            for more in [
+                "",
+                "x-http-method-override: POST\r\n",
+                "x-forwarded-for: 127.0.0.1\r\nx-original-url: /api/v1/session/setup\r\n",
+            ] {
+                for method in ["POST", "PUT", "GET"] {
+                    let text = body.to_string();
+                    let request = format!(
+                        "{method} {path} HTTP/1.1\r\nhost: {}\r\norigin: {}\r\n{who}{more}content-type: application/json\r\n\
+                         content-length: {}\r\nconnection: close\r\n\r\n{text}",
+                        site.url.trim_start_matches("http://"),
+                        site.url,
+                        text.len()
+                    );
+                    let answer = raw(&site, &request)?;
+                    ensure!(!answer.contains(" 500"), "{method} {path}: {answer}");
+                    let reached =
+                        method != "GET" && answer.split(' ').nth(1).is_some_and(|status| status.starts_with('2'));
+                    ensure!(!reached, "{method} {path}: {answer}");
+                }
+            }
+        }
+    }
+    ensure!(name(&first)? == "ada", "the first operator was renamed");
+    let stranger = site.stranger().with("origin", &site.url);
+    stranger
+        .post("/api/v1/session", &json!({"name": "mallory", "password": "a long enough password 2"}))?
+        .refusal(401)?;
+    // A restart offers no second first operator either.
+    site.stop()?;
+    site.start()?;
+    let person = site.signed_in()?;
+    let session = person.get("/api/v1/session")?.ok()?;
+    ensure!(session["operator"]["setup"] != true, "{session}");
+    ensure!(person.post("/api/v1/session/setup", &body)?.status >= 400);
+    Ok(())
+}
+
+fn sessions_end() -> Result<()> {
+    let site = Site::new()?;
+    let first = set_up(&site, "ada", "a long enough password 1")?;
+    first.run(
+        "fleet.create-operator",
+        &json!({"name": "ben", "role": "operator", "password": "a long enough password 2"}),
+    )?;
+    let sign_in = |password: &str| site.session("/api/v1/session", &json!({"name": "ben", "password": password}));
+    let alive = |client: &Client| -> Result<bool> { Ok(client.get("/api/v1/session")?.status == 200) };
+    let (one, two) = (sign_in("a long enough password 2")?, sign_in("a long enough password 2")?);
+    ensure!(alive(&one)? && alive(&two)?);
+    ensure!(one.send("DELETE", "/api/v1/session", None)?.status < 300);
+    ensure!(!alive(&one)?, "a session outlived its log-out");
+    ensure!(alive(&two)?, "another session ended with it");
+    let mut live = Socket::open(&two, "/api/v1/live")?.map_err(|status| anyhow::anyhow!("live: {status}"))?;
+    live.send(&json!({"subscribe": 1, "name": "fleet", "view": "machines", "query": {}}))?;
+    live.wait("rows", Duration::from_secs(5), |message| message.get("rows").is_some())?;
+    let ben = first.row("fleet/operators", "name", "ben")?.context("no ben")?["id"].clone();
+    first.run("fleet.set-role", &json!({"operator": ben, "role": "auditor"}))?;
+    ensure!(!alive(&two)?, "a session outlived the change of its role");
+    end_to_end::soon("the open socket is closed too", || match live.message() {
+        Err(_) | Ok(tungstenite::Message::Close(_)) => Ok(Some(())),
+        Ok(_) => Ok(None),
+    })?;
+    let three = sign_in("a long enough password 2")?;
+    let four = sign_in("a long enough password 2")?;
+    let change = json!({"old": "a long enough password 2", "new": "a long enough password 3"});
+    ensure!(three.post("/api/v1/session/password", &change)?.status < 300);
+    ensure!(!alive(&four)?, "a session outlived the change of its password");
+    ensure!(sign_in("a long enough password 2").is_err(), "the old password still works");
+    sign_in("a long enough password 3")?;
+    Ok(())
+}
+
+fn guessing_passwords_is_slow() -> Result<()> {
+    let site = Site::new()?;
+    set_up(&site, "ada", "a long enough password 1")?;
+    let mut limited = false;
+    for number in 0..60 {
+        let client = site.stranger().with("origin", &site.url).with("x-forwarded-for", &format!("198.51.100.{number}"));
+        let reply = client.post("/api/v1/session", &json!({"name": "ada", "password": format!("guess {number}")}))?;
+        ensure!(reply.status == 401 || reply.status == 429, "{} {}", reply.status, reply.text);
+        limited |= reply.status == 429;
+    }
+    ensure!(limited, "60 guesses went through, each under another forwarded address");
+    ensure!(site.manager()?.get("/api/v1/session")?.status == 200, "others are locked out too");
+    Ok(())
+}
