@@ -8,21 +8,36 @@ use crate::runtime::Runtime;
 use fleet::MachineId;
 use futures::future::BoxFuture;
 use identity::SiteCa;
+use jiff::Timestamp;
+use parking_lot::Mutex;
 use protocol::{Evidence, Facts, JobReport, KnownJob, PluginOffer, PluginReport, SectionHash, SectionName, ToAgent};
-use schema::{Problem, Publish, Query, RowPage};
+use schema::{Code, Problem, Publish, Query, RowPage};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 mod calls;
+mod channel;
+mod clones;
+mod control;
+mod conversions;
 mod directory;
+mod download;
+mod enrolment;
+mod install;
+mod port;
+mod presence;
 mod registry;
+mod routes;
 
+use clones::Clones;
 pub use directory::{Directory, Standing};
+use presence::PresenceBook;
 use registry::Registry;
 
 /// What the agents' port is started with.
@@ -119,14 +134,40 @@ pub enum Offline {
 
 impl From<Offline> for Problem {
     fn from(offline: Offline) -> Problem {
-        Problem::new(schema::Code::Unavailable, format!("{offline}."))
+        Problem::new(Code::Unavailable, format!("{offline}."))
+    }
+}
+
+/// What all connections share.
+struct Context {
+    config: AgentsConfig,
+    directory: Arc<dyn Directory>,
+    ca: Arc<SiteCa>,
+    plugins: watch::Receiver<Arc<Vec<PluginFile>>>,
+    sink: Arc<dyn AgentSink>,
+    runtime: Runtime,
+    registry: Registry,
+    presence: PresenceBook,
+    clones: Mutex<Clones>,
+    program_hash: install::ProgramHash,
+}
+
+impl Context {
+    /// Why a machine's identity is held, where it is.
+    fn held(&self, machine: MachineId) -> Option<String> {
+        self.clones.lock().held(machine)
+    }
+
+    /// Whoever comes next with this identity is believed.
+    fn forget(&self, machine: MachineId) {
+        self.clones.lock().forget(machine);
     }
 }
 
 /// The agents of the site, as the rest of the administrator sees them. Cheap to clone.
 #[derive(Clone)]
 pub struct Agents {
-    registry: Arc<Registry>,
+    context: Arc<Context>,
     local: SocketAddr,
 }
 
@@ -136,8 +177,28 @@ impl Agents {
     /// # Errors
     /// The port is taken, or the certificates cannot be used.
     pub async fn start(config: AgentsConfig, deps: AgentsDeps) -> Result<Agents, Problem> {
-        let _ = (config, deps);
-        Err(Problem::internal("the agents' port is not built yet"))
+        let acceptor = acceptor(&config, &deps.ca)?;
+        let listener = port::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
+        let local = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
+        deps.directory.all_offline().await?;
+        let AgentsDeps { directory, ca, plugins, sink, runtime } = deps;
+        let (registry, presence, clones, program_hash) = Default::default();
+        let context = Arc::new(Context {
+            config,
+            directory,
+            ca,
+            plugins,
+            sink,
+            runtime,
+            registry,
+            presence,
+            clones,
+            program_hash,
+        });
+        context.runtime.spawn(port::serve(Arc::clone(&context), listener, acceptor));
+        let flushing = Arc::clone(&context);
+        context.runtime.spawn(async move { presence::flush(&flushing).await });
+        Ok(Agents { context, local })
     }
 
     /// Where it listens.
@@ -146,22 +207,27 @@ impl Agents {
     }
 
     pub fn connected(&self, machine: MachineId) -> bool {
-        self.registry.connected(machine)
+        self.context.registry.connected(machine)
     }
 
     pub fn all_connected(&self) -> Vec<MachineId> {
-        self.registry.all()
+        self.context.registry.all()
     }
 
     /// Queues a message; never waits.
     pub fn send(&self, machine: MachineId, message: ToAgent) -> Result<(), Offline> {
-        self.registry.send(machine, message)
+        self.context.registry.send(machine, message)
     }
 
     /// Cuts a machine off whose identity was revoked or removed. Its certificate is refused by the directory from then
     /// on.
     pub fn revoke(&self, machine: MachineId, reason: &str) {
-        self.registry.revoke(machine, reason);
+        self.context.registry.revoke(machine, reason);
+    }
+
+    /// An operator vouches for the next machine that comes with a held identity.
+    pub fn rebind(&self, machine: MachineId) {
+        self.context.forget(machine);
     }
 
     /// Has the agent dial back and join the connection to a stream of a running job.
@@ -169,12 +235,12 @@ impl Agents {
     /// # Errors
     /// The machine is offline, does not dial back within 10 s, or does not run the job.
     pub async fn open_stream(&self, machine: MachineId, job: Uuid, stream: &str) -> Result<Duplex, Problem> {
-        self.registry.open_stream(machine, job, stream).await
+        self.context.registry.open_stream(machine, job, stream).await
     }
 
     /// A small message from the administrator role of a plugin to its machine role, and the answer.
     pub async fn peer_call(&self, machine: MachineId, plugin: &str, payload: Value) -> Result<Value, Problem> {
-        self.registry.peer_call(machine, plugin, payload).await
+        self.context.registry.peer_call(machine, plugin, payload).await
     }
 
     /// A page of a computed type that the machine answers.
@@ -185,6 +251,23 @@ impl Agents {
         type_name: &str,
         query: Query,
     ) -> Result<RowPage, Problem> {
-        self.registry.query(machine, plugin, type_name, query).await
+        self.context.registry.query(machine, plugin, type_name, query).await
     }
+}
+
+fn acceptor(config: &AgentsConfig, ca: &SiteCa) -> Result<TlsAcceptor, Problem> {
+    let names = config.addresses.iter().filter_map(|address| address.rsplit_once(':').map(|(host, _)| host));
+    let names: Vec<String> = names.map(|host| host.trim_matches(['[', ']']).to_owned()).collect();
+    let credentials = ca.server_credentials(&names, Timestamp::now()).map_err(enrolment::problem)?;
+    let mut tls = identity::tls::agents_port_config(ca, credentials)
+        .map_err(|error| Problem::internal(format!("The agents' port has no usable certificate: {error}.")))?;
+    // A resumed session would skip the look at the certificate, and costs memory for every agent.
+    tls.send_tls13_tickets = 0;
+    tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    Ok(TlsAcceptor::from(Arc::new(tls)))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {
+    Problem::new(Code::Unavailable, format!("The agents' port {address} cannot be opened: {error}."))
+        .fix("End what uses it, or choose another with --agents-listen.")
 }

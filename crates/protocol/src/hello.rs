@@ -69,6 +69,8 @@ pub struct Welcome {
     pub plugins: Vec<PluginOffer>,
     /// All addresses of the agents' port, for the next time.
     pub addresses: Vec<String>,
+    /// The certificate has expired: nothing but `Renew` is listened to.
+    pub renew_only: bool,
 }
 
 /// A plugin library that the agent can fetch by its hash.

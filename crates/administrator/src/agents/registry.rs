@@ -67,6 +67,15 @@ impl Session {
         }
     }
 
+    /// Waits for room in the queue; the session may be over before.
+    pub(super) async fn send_when_possible(&self, message: ToAgent) {
+        tokio::select! {
+            // Nobody is left to be told where this fails.
+            _ = self.queue.send(message) => {}
+            () = self.over.cancelled() => {}
+        }
+    }
+
     pub(super) fn send(&self, message: ToAgent) -> Result<(), Offline> {
         self.queue.try_send(message).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Offline::QueueFull,
