@@ -8,11 +8,14 @@ mod access;
 mod catalog;
 mod changes;
 mod error;
+mod fleet_store;
+mod job_store;
 mod lock;
 mod open;
 mod pool;
 mod query;
 mod rows;
+mod value;
 
 pub use access::{Access, Read, ReadOnly, ReadWrite, Write};
 pub use changes::{ChangedKeys, Changes};

@@ -87,6 +87,25 @@ pub fn decide(job: &Job, event: Event, now: Timestamp) -> Decision {
     Decision { job: step.job, effects: step.effects }
 }
 
+/// When [`Event::Tick`] may next do something for an open job, if ever.
+pub fn due_at(job: &Job) -> Option<Timestamp> {
+    if job.state.is_final() || job.is_parent {
+        return None;
+    }
+    Some(match (&job.cancel, job.state) {
+        (_, JobState::Queued) => job.expires_at,
+        (Some(cancel), _) => cancel.sent_at + CANCEL_GRACE,
+        (None, JobState::Assigned) => job.sent_at.map_or(job.expires_at, |sent| sent + RESEND),
+        (None, _) => deadline(job).map_or(job.expires_at + GIVE_UP, |end| end + DEADLINE_SLACK),
+    })
+}
+
+fn deadline(job: &Job) -> Option<Timestamp> {
+    let seconds = i64::try_from(job.timeout_seconds?).unwrap_or(i64::MAX / 2);
+    let begun = job.started_at.or(job.accepted_at)?;
+    begun.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
 struct Step {
     job: Job,
     effects: Vec<Effect>,
@@ -225,7 +244,7 @@ impl Step {
             if due {
                 self.send_assign();
             }
-        } else if self.deadline().is_some_and(|end| self.now >= end + DEADLINE_SLACK) {
+        } else if deadline(&self.job).is_some_and(|end| self.now >= end + DEADLINE_SLACK) {
             self.effects.push(Effect::SendCancel { abandon: true });
         }
     }
@@ -234,7 +253,7 @@ impl Step {
         let should_have_ended = match self.job.state {
             JobState::Queued => return,
             JobState::Assigned => self.job.expires_at,
-            _ => self.deadline().unwrap_or(self.job.expires_at).max(self.job.expires_at),
+            _ => deadline(&self.job).unwrap_or(self.job.expires_at).max(self.job.expires_at),
         };
         let asked = self.job.cancel.as_ref().map_or(should_have_ended, |c| c.at.min(should_have_ended));
         if self.now >= asked + GIVE_UP {
@@ -287,11 +306,5 @@ impl Step {
 
     fn is_expired(&self) -> bool {
         self.now >= self.job.expires_at
-    }
-
-    fn deadline(&self) -> Option<Timestamp> {
-        let seconds = i64::try_from(self.job.timeout_seconds?).unwrap_or(i64::MAX / 2);
-        let begun = self.job.started_at.or(self.job.accepted_at)?;
-        begun.checked_add(SignedDuration::from_secs(seconds)).ok()
     }
 }
