@@ -1,0 +1,249 @@
+//! What a function of a plugin is given: whom it runs for, and everything it may ask of the host.
+
+use crate::operation::Operation;
+use crate::{Fault, Result, Row, Rows, Stream};
+use abi::emit;
+use schema::{CallMeta, Object, Progress, Role, Start};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of rows that are put into one message.
+const ROWS_OF_A_MESSAGE: usize = 128 * 1024;
+
+/// The context of one running operation. Cheap to clone.
+#[derive(Clone)]
+pub struct Ctx {
+    pub(crate) op: Arc<Operation>,
+    pub(crate) start: Arc<Start>,
+    pub(crate) role: Role,
+}
+
+impl Ctx {
+    /// Tells how far it is, 0 to 1. Fails once the operation is cancelled, so that `?` ends the command.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub fn progress(&self, fraction: f64, text: impl Into<String>) -> Result<()> {
+        self.check()?;
+        let progress = Progress { fraction: Some(fraction.clamp(0.0, 1.0)), text: text.into() };
+        self.op.host.emit(self.op.id, emit::PROGRESS, 0, serde_json::to_vec(&progress)?);
+        Ok(())
+    }
+
+    /// Tells what is going on where the end cannot be told.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub fn doing(&self, text: impl Into<String>) -> Result<()> {
+        self.check()?;
+        let progress = Progress { fraction: None, text: text.into() };
+        self.op.host.emit(self.op.id, emit::PROGRESS, 0, serde_json::to_vec(&progress)?);
+        Ok(())
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.op.cancel.is_cancelled()
+    }
+
+    /// Waits until the operation is cancelled or the plugin is stopped.
+    pub async fn cancelled(&self) {
+        self.op.cancel.cancelled().await;
+    }
+
+    /// The token behind [`Ctx::cancelled`].
+    pub fn cancellation(&self) -> CancellationToken {
+        self.op.cancel.clone()
+    }
+
+    /// # Errors
+    /// It was cancelled.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Fault::cancelled()) } else { Ok(()) }
+    }
+
+    /// Waits.
+    ///
+    /// # Errors
+    /// It was cancelled meanwhile.
+    pub async fn sleep(&self, time: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.cancelled() => Err(Fault::cancelled()),
+        }
+    }
+
+    /// Runs `work`, which may block, beside everything else.
+    ///
+    /// # Errors
+    /// What `work` fails with; a panic in it.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Fault::cancelled()),
+            },
+        }
+    }
+
+    /// Publishes and reads rows of a stored type of this plugin.
+    pub fn rows<T: Row>(&self) -> Rows<T> {
+        Rows::new(self.clone())
+    }
+
+    /// Sends rows of the answer to a query.
+    pub(crate) async fn answer(&self, rows: Vec<Object>) -> Result<()> {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for row in rows {
+            bytes += serde_json::to_vec(&row)?.len();
+            part.push(row);
+            if bytes >= ROWS_OF_A_MESSAGE {
+                self.op.message(emit::ROWS, 0, serde_json::to_vec(&std::mem::take(&mut part))?).await?;
+                bytes = 0;
+            }
+        }
+        if part.is_empty() { Ok(()) } else { self.op.message(emit::ROWS, 0, serde_json::to_vec(&part)?).await }
+    }
+
+    /// All settings in force, read into `S`.
+    ///
+    /// # Errors
+    /// The host cannot tell, or `S` does not fit.
+    pub async fn settings<S: DeserializeOwned>(&self) -> Result<S> {
+        Ok(serde_json::from_value(self.request("settings.get", &json!({})).await?)?)
+    }
+
+    /// A secret that the plugin or an operator stored under this name.
+    ///
+    /// # Errors
+    /// The host has no secrets here.
+    pub async fn secret(&self, name: &str) -> Result<Option<String>> {
+        let answer = self.request("secrets.get", &json!({"name": name})).await?;
+        Ok(serde_json::from_value(answer.get("value").cloned().unwrap_or_default())?)
+    }
+
+    /// Keeps a secret; `None` deletes it.
+    ///
+    /// # Errors
+    /// The host has no secrets here.
+    pub async fn set_secret(&self, name: &str, value: Option<&str>) -> Result<()> {
+        match value {
+            Some(value) => self.request("secrets.set", &json!({"name": name, "value": value})).await?,
+            None => self.request("secrets.delete", &json!({"name": name})).await?,
+        };
+        Ok(())
+    }
+
+    /// A directory of this plugin's own, kept across versions.
+    ///
+    /// # Errors
+    /// The host could not make it.
+    pub async fn files_dir(&self) -> Result<PathBuf> {
+        let answer = self.request("files.dir", &json!({})).await?;
+        Ok(PathBuf::from(answer.get("path").and_then(Value::as_str).unwrap_or_default()))
+    }
+
+    /// Reports an event of a kind that the manifest declares.
+    ///
+    /// # Errors
+    /// The host does not take it.
+    pub async fn event(&self, id: &str, data: impl Serialize) -> Result<()> {
+        self.request("events.emit", &json!({"event": id, "data": serde_json::to_value(data)?})).await.map(|_| ())
+    }
+
+    /// Records what a resumed run needs. It comes back by [`Ctx::resumed`].
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub async fn checkpoint(&self, state: impl Serialize) -> Result<()> {
+        self.op.message(emit::CHECKPOINT, 0, serde_json::to_vec(&state)?).await
+    }
+
+    /// The last checkpoint of the run that was cut off, if this one resumes it.
+    ///
+    /// # Errors
+    /// It does not fit `S`.
+    pub fn resumed<S: DeserializeOwned>(&self) -> Result<Option<S>> {
+        Ok(self.start.call.checkpoint.clone().map(serde_json::from_value).transpose()?)
+    }
+
+    /// Tells of something wrong that does not end the operation.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub async fn warn(&self, warning: Fault) -> Result<()> {
+        self.op.message(emit::WARN, 0, serde_json::to_vec(&warning.0)?).await
+    }
+
+    /// Opens a stream that the command declares; an operator's client is attached to it.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub async fn open_stream(&self, name: &str) -> Result<Stream> {
+        self.op.open(name).await
+    }
+
+    /// Opens a channel to this plugin in its other role.
+    ///
+    /// # Errors
+    /// The other role cannot be reached.
+    pub async fn channel(&self, key: &str) -> Result<Stream> {
+        let answer = self.request("channel.open", &json!({"key": key})).await?;
+        let stream = answer.get("stream").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        self.op.take_offered(stream).await
+    }
+
+    /// Asks this plugin in its other role: on a machine the administrator, there the machine of this id.
+    ///
+    /// # Errors
+    /// The other role cannot be reached or fails.
+    pub async fn peer_call<R: DeserializeOwned>(&self, machine: Option<&str>, message: impl Serialize) -> Result<R> {
+        let payload = json!({"machine": machine, "payload": serde_json::to_value(message)?});
+        Ok(serde_json::from_value(self.request("peer.call", &payload).await?)?)
+    }
+
+    /// Any host service by its name.
+    ///
+    /// # Errors
+    /// What the host answers.
+    pub async fn request(&self, method: &str, payload: &Value) -> Result<Value> {
+        self.op.request(method, payload).await
+    }
+
+    /// Runs `work` until the operation is cancelled.
+    ///
+    /// # Errors
+    /// It was cancelled, or what `work` fails with.
+    pub async fn until_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            result = work => result,
+            () = self.cancelled() => Err(Fault::cancelled()),
+        }
+    }
+
+    /// The role the plugin runs in here.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Short name of the command or type, id of the event, key of the channel.
+    pub fn name(&self) -> &str {
+        &self.start.name
+    }
+
+    /// Id of the machine it is about.
+    pub fn machine(&self) -> Option<&str> {
+        self.start.call.machine.as_deref()
+    }
+
+    /// For whom it runs.
+    pub fn call(&self) -> &CallMeta {
+        &self.start.call
+    }
+}
