@@ -1,0 +1,48 @@
+// Who is signed in.
+
+import { queryOptions } from '@tanstack/react-query';
+import { ProblemError, request } from './http';
+
+export interface Session {
+  operator: { id: string; name: string; role: string; setup?: boolean };
+  permissions: string[];
+  version: string;
+  site: string;
+  secure?: boolean;
+}
+
+/** The session, or null where nobody is signed in. */
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  queryFn: async (): Promise<Session | null> => {
+    try {
+      return await request<Session>('GET', '/api/v1/session');
+    } catch (error) {
+      if (error instanceof ProblemError && error.status === 401) return null;
+      throw error;
+    }
+  },
+  staleTime: 60_000,
+  retry: (failures, error) => error instanceof ProblemError && error.status === 0 && failures < 60,
+  retryDelay: (n) => Math.min(500 * 2 ** n, 5000),
+});
+
+export function signIn(name: string, password: string): Promise<unknown> {
+  return request('POST', '/api/v1/session', { name, password });
+}
+
+export function signInByLink(token: string): Promise<unknown> {
+  return request('POST', '/api/v1/session/link', { token });
+}
+
+export function setUp(name: string, password: string): Promise<unknown> {
+  return request('POST', '/api/v1/session/setup', { name, password });
+}
+
+export function changePassword(old: string, fresh: string): Promise<unknown> {
+  return request('POST', '/api/v1/session/password', { old, new: fresh });
+}
+
+export function signOut(): Promise<unknown> {
+  return request('DELETE', '/api/v1/session');
+}

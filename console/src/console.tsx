@@ -1,0 +1,60 @@
+// What every part of the console can reach: the manifests, who is signed in, and the ways to open things.
+
+import { createContext, useContext } from 'react';
+import type { Session } from './api/session';
+import { type FoundCommand, JOB_TYPE, MACHINE_TYPE, type Registry } from './model/registry';
+import type { JsonObject } from './model/schema';
+
+/** A thing a command is run on: a row of some type. */
+export interface Target {
+  key: string;
+  label: string;
+}
+
+export interface CommandRequest {
+  found: FoundCommand;
+  /** Rows it was called from; none from the palette or a view's own button. */
+  rows?: { type: string; targets: Target[]; values: JsonObject[] };
+  values?: JsonObject;
+}
+
+export interface Console {
+  registry: Registry;
+  session: Session;
+  run(request: CommandRequest): void;
+  openJob(id?: string): void;
+  openPalette(): void;
+  openKeys(): void;
+}
+
+export const ConsoleContext = createContext<Console | undefined>(undefined);
+
+export function useConsole(): Console {
+  const found = useContext(ConsoleContext);
+  if (!found) throw new Error('used outside the console');
+  return found;
+}
+
+/** Why the operator cannot run a command; nothing where they can. */
+export function whyNot({ session, registry }: Pick<Console, 'session' | 'registry'>, { command, module }: FoundCommand): string | undefined {
+  const failed = registry.module(module)?.failure;
+  if (failed) return `${registry.module(module)!.title} is not running: ${failed.cause}`;
+  const byEffect = { read: 'read', write: 'run', destroy: 'destroy' } as const;
+  const needed = command.permission ?? byEffect[command.effect ?? 'read'];
+  const held = session.permissions;
+  if (held.includes(needed) || held.includes(`${module}.${needed}`) || held.includes('*')) return undefined;
+  return `Your role, ${session.operator.role}, may not do this.`;
+}
+
+export function address(module: string, view: string, key?: string): string {
+  const base = `/${encodeURIComponent(module)}/${encodeURIComponent(view)}`;
+  return key === undefined ? base : `${base}/${encodeURIComponent(key)}`;
+}
+
+/** The address of a row's own page. */
+export function rowAddress(registry: Registry, typeId: string, key: string, drill?: { module: string; id: string }): string | undefined {
+  const detail = (drill && registry.view(drill.id, drill.module)) || registry.detailOf(typeId);
+  return detail ? address(detail.module, detail.view.id, key) : undefined;
+}
+
+export { JOB_TYPE, MACHINE_TYPE };

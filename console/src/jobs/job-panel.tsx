@@ -1,0 +1,156 @@
+// One job in full: how far it is, what it says, what came of it, and what can be done about it.
+
+import { useState } from 'react';
+import { cancelJob, problemOf } from '../api/http';
+import { useConsole } from '../console';
+import { Value } from '../fields/value';
+import { count, label, relative, timeExact } from '../model/format';
+import { neutral } from '../model/neutral';
+import type { Job, JsonObject, Problem } from '../model/schema';
+import { Bar, Button, ProblemNote, Spinner } from '../ui/controls';
+import { ToneIcon } from '../ui/icon';
+import { Result } from './result';
+import { isFinal, stateLook } from './states';
+import { StreamView } from './stream-view';
+import { useJob } from './use-job';
+
+export function State({ state }: { state: Job['state'] }) {
+  const look = stateLook(state);
+  return <span className={`with-icon text-${look.tone}`}><ToneIcon {...look} />{look.title}</span>;
+}
+
+export function JobPanel({ id, onPick }: { id: string; onPick: (id: string) => void }) {
+  const { registry, run } = useConsole();
+  const { job, problem } = useJob(id);
+  const [cancelling, setCancelling] = useState(false);
+  const [refused, setRefused] = useState<Problem>();
+  if (problem) return <ProblemNote problem={problem} />;
+  if (!job) return <Spinner label="Reading the job" />;
+  const found = registry.command(job.command);
+  const over = isFinal(job.state);
+  const cancel = async () => {
+    setCancelling(true);
+    setRefused(undefined);
+    try {
+      await cancelJob(id);
+    } catch (error) {
+      setRefused(problemOf(error));
+      setCancelling(false);
+    }
+  };
+  const again = () => found && run({ found, values: (job.input ?? {}) as JsonObject, ...targetsOf(job) });
+  const mayCancel = !over && found?.command.cancel !== 'no';
+  return (
+    <article className="job">
+      <header className="job-head">
+        <div>
+          <h3>{neutral(job.title || found?.command.title || job.command)}</h3>
+          <p className="faint small">
+            {job.machine ? `${neutral(label(job.machine))} · ` : ''}
+            {job.created_at && <time dateTime={job.created_at} title={timeExact(job.created_at)}>{relative(job.created_at)}</time>}
+            {job.operator ? ` · ${neutral(label(job.operator))}` : ''}
+          </p>
+        </div>
+        <State state={job.state} />
+      </header>
+      {!over && <Progress job={job} />}
+      {job.problem && <ProblemNote problem={job.problem} />}
+      {refused && <ProblemNote problem={refused} />}
+      <div className="job-actions">
+        {mayCancel && <Button small icon="stop" isDisabled={cancelling} onPress={() => void cancel()}>{cancelling ? 'Cancelling…' : 'Cancel'}</Button>}
+        {over && found && <Button small icon="refresh" onPress={again}>{job.state === 'succeeded' ? 'Run again' : 'Retry'}</Button>}
+        {over && found?.command.undo && job.state === 'succeeded' && <Undo job={job} id={found.command.undo} module={found.module} />}
+      </div>
+      {found?.command.cancel === 'unsafe' && !over && <p className="faint small">Cancelling may leave what was begun half done.</p>}
+      <Result command={found?.command} result={job.result} />
+      <Children job={job} onPick={onPick} />
+      {!over && streamsOf(job, found?.command.streams).map((stream) => <StreamView key={stream.name} job={id} {...stream} />)}
+      <Log job={job} />
+      <Input job={job} />
+    </article>
+  );
+}
+
+function Progress({ job }: { job: Job }) {
+  const { fraction, text } = job.progress ?? {};
+  return (
+    <div className="job-progress" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={100} aria-valuenow={typeof fraction === 'number' ? Math.round(fraction * 100) : undefined} aria-valuetext={text || undefined}>
+      <Bar fraction={fraction ?? null} />
+      <span>{typeof fraction === 'number' ? `${Math.round(fraction * 100)} %` : ''} {neutral(text ?? '')}</span>
+    </div>
+  );
+}
+
+function Children({ job, onPick }: { job: Job; onPick: (id: string) => void }) {
+  const children = job.children ?? [];
+  if (children.length === 0) return null;
+  const done = children.filter((one) => isFinal(one.state)).length;
+  return (
+    <section className="job-section">
+      <h4>Machines <span className="faint">{count(done)} of {count(children.length)} done</span></h4>
+      <ul className="job-children">
+        {children.map((one) => (
+          <li key={one.id}>
+            <button type="button" onClick={() => onPick(one.id)}>
+              <span>{neutral(label(one.machine ?? null) || one.id)}</span>
+              {!isFinal(one.state) && one.progress && <Bar fraction={one.progress.fraction ?? null} />}
+              <State state={one.state} />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Log({ job }: { job: Job }) {
+  const lines = job.log ?? [];
+  if (lines.length === 0) return null;
+  return (
+    <section className="job-section">
+      <h4>Log</h4>
+      <div className="log" role="log" tabIndex={0} aria-label="Log">
+        {lines.map((line, n) => (
+          <p key={n} className={`log-${['error', 'warn'].includes(line.level) ? line.level : 'info'}`}>
+            <time dateTime={line.at}>{neutral(line.at.slice(11, 19))}</time>
+            {line.level !== 'info' && <b>{neutral(line.level)}</b>}
+            <span>{neutral(line.text)}</span>
+          </p>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function Input({ job }: { job: Job }) {
+  const names = Object.keys(job.input ?? {});
+  if (names.length === 0) return null;
+  return (
+    <details className="job-section">
+      <summary>What it was started with</summary>
+      <Value field={{ title: 'Input', type: 'json' }} value={job.input!} roomy />
+    </details>
+  );
+}
+
+function Undo({ job, id, module }: { job: Job; id: string; module: string }) {
+  const { registry, run } = useConsole();
+  const undo = registry.command(id, module);
+  if (!undo) return null;
+  return <Button small icon="refresh" onPress={() => run({ found: undo, values: (job.input ?? {}) as JsonObject, ...targetsOf(job) })}>{undo.command.title}</Button>;
+}
+
+/** The machines a job ran on, for running it again. */
+function targetsOf(job: Job) {
+  const machines = job.machine ? [job.machine] : (job.children ?? []).map((one) => one.machine).filter((one) => one !== null && one !== undefined);
+  if (machines.length === 0) return {};
+  return { rows: { type: 'fleet.machine', targets: machines.map((one) => ({ key: one.id, label: one.label ?? one.id })), values: machines.map((one) => ({ $key: one.id })) } };
+}
+
+function streamsOf(job: Job, declared: { name: string; title?: string; direction?: string }[] | undefined): { name: string; title: string }[] {
+  const open = job.streams?.map((one) => (typeof one === 'string' ? one : one.name)) ?? declared?.map((one) => one.name) ?? [];
+  return open
+    .map((name) => ({ name, ...declared?.find((one) => one.name === name) }))
+    .filter((one) => one.direction !== 'in')
+    .map((one) => ({ name: one.name, title: one.title || one.name }));
+}

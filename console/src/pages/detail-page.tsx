@@ -1,0 +1,186 @@
+// One row in full: its fields in sections, other views narrowed to it, and what can be done with it.
+
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useState, type RefObject } from 'react';
+import { Link } from 'wouter';
+import { fetchColumns, problemOf } from '../api/http';
+import { live } from '../api/live';
+import { address, useConsole, whyNot } from '../console';
+import { Value } from '../fields/value';
+import { copyText, exact, format, isObject } from '../model/format';
+import { Markdown } from '../fields/markdown';
+import { neutral } from '../model/neutral';
+import type { Place } from '../model/place';
+import { plural, type Column, type FoundView } from '../model/registry';
+import type { Columns, Filter, Json, JsonObject, Query, Section } from '../model/schema';
+import { RowsView, titleFor } from '../table/rows-view';
+import { Button, CopyButton, Empty, ProblemNote, Spinner } from '../ui/controls';
+import { Icon } from '../ui/icon';
+import { Heading } from './view-page';
+
+interface Props {
+  found: FoundView;
+  rowKey: string | undefined;
+  page: RefObject<HTMLElement | null>;
+}
+
+export default function DetailPage({ found, rowKey, page }: Props) {
+  const { registry } = useConsole();
+  const type = registry.typeOf(found)!;
+  const row = useRow(found, rowKey);
+  const columns = useMemo(() => registry.columnsOf(type.id), [registry, type.id]);
+  const list = registry.modules.flatMap((module) => module.shown).find((one) => one.id !== found.id && registry.typeOf(one)?.id === type.id);
+  if (row.problem) return <><Heading found={found} /><ProblemNote problem={row.problem} /></>;
+  if (row.state === 'reading') return <><Heading found={found} /><Spinner /></>;
+  if (!row.values) {
+    return (
+      <Empty icon="question" title={`This ${type.type.title.toLowerCase()} is not here`} action={list && <Link className="button" href={address(list.module, list.view.id)}>All {plural(type.type).toLowerCase()}</Link>}>
+        It may have been removed, or you may not see it.
+      </Empty>
+    );
+  }
+  const values = row.values;
+  const title = format(type.type.fields[type.type.label] ?? { type: 'text' }, values[type.type.label]) || rowKey || found.view.title;
+  const sections = sectionsOf(found, columns, type.type.label);
+  return (
+    <div className="detail">
+      <DetailHead {...{ found, values, title, list }} rowKey={row.key ?? ''} />
+      {sections.map((section, n) => (section.view
+        ? <SubView key={n} section={section} found={found} values={values} rowKey={row.key ?? ''} page={page} />
+        : <Facts key={n} section={section} columns={columns} values={values} />))}
+    </div>
+  );
+}
+
+function DetailHead({ found, values, title, list, rowKey }: { found: FoundView; values: JsonObject; title: string; list: FoundView | undefined; rowKey: string }) {
+  const console_ = useConsole();
+  const { registry, run } = console_;
+  const type = registry.typeOf(found)!;
+  const status = type.type.status;
+  const ids = found.view.row?.length || found.view.actions?.length ? [...(found.view.row ?? []), ...(found.view.actions ?? [])] : (list?.view.row ?? []);
+  const commands = registry.commands([...new Set(ids)], found.module);
+  useEffect(() => { document.title = `${title} · ${found.view.title} · Bailiwick`; }, [title, found]);
+  const target = { type: type.id, targets: [{ key: rowKey, label: title }], values: [{ ...values, $key: rowKey }] };
+  return (
+    <header className="page-head detail-head">
+      {list && <p className="crumbs"><Link className="link" href={address(list.module, list.view.id)}><Icon name="chevron-left" size={14} />{neutral(list.view.title)}</Link></p>}
+      <div className="detail-title">
+        <h1>{title}</h1>
+        {status && <Value field={type.type.fields[status]!} value={values[status]} />}
+        <span className="toolbar-space" />
+        {commands.map((one, n) => (
+          <Button key={one.id} kind={one.command.effect === 'destroy' ? 'danger' : n === 0 ? 'primary' : 'plain'} icon={one.command.icon ?? 'play'} reason={whyNot(console_, one)} onPress={() => run({ found: one, rows: target })}>
+            {titleFor(one, 1)}
+          </Button>
+        ))}
+      </div>
+      {found.view.description && <p>{neutral(found.view.description)}</p>}
+    </header>
+  );
+}
+
+/** The declared sections; all fields in one where there are none. Columns of other modules always have their place. */
+function sectionsOf({ view }: FoundView, columns: Column[], label: string): Section[] {
+  const declared = view.sections ?? [];
+  const named = new Set(declared.flatMap((one) => one.fields ?? []));
+  const own = columns.filter((one) => !one.name.includes(':') && one.name !== label).map((one) => one.name);
+  const added = columns.filter((one) => one.name.includes(':') && !named.has(one.name)).map((one) => one.name);
+  const first: Section[] = declared.length > 0 ? declared : [{ title: '', fields: own }];
+  if (added.length === 0) return first;
+  const at = first.findIndex((one) => (one.fields?.length ?? 0) > 0);
+  if (at < 0) return [{ title: '', fields: added }, ...first];
+  return first.map((one, n) => (n === at ? { ...one, fields: [...(one.fields ?? []), ...added] } : one));
+}
+
+const WIDE = new Set(['markdown', 'code', 'json']);
+
+function Facts({ section, columns, values }: { section: Section; columns: Column[]; values: JsonObject }) {
+  const shown = (section.fields ?? []).map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
+  if (shown.length === 0) return null;
+  return (
+    <section className="panel">
+      {section.title && <h2>{neutral(section.title)}</h2>}
+      <dl className="facts">
+        {shown.map(({ name, field }) => {
+          const value = values[name];
+          const text = copyText(field, value);
+          return (
+            <div key={name} className={WIDE.has(field.type) ? 'wide' : ''}>
+              <dt title={field.description || undefined}>{neutral(field.title)}</dt>
+              <dd>
+                {field.type === 'markdown' && typeof value === 'string' ? <Markdown text={value} /> : <Value field={field} value={value as Json} roomy />}
+                {exact(field, value) && <small className="faint">{exact(field, value)}</small>}
+                {text && !WIDE.has(field.type) && !['status', 'bool', 'series', 'percent', 'progress'].includes(field.type) && <CopyButton text={text} label={`Copy ${field.title.toLowerCase()}`} />}
+              </dd>
+            </div>
+          );
+        })}
+      </dl>
+    </section>
+  );
+}
+
+function SubView({ section, found, values, rowKey, page }: { section: Section; found: FoundView; values: JsonObject; rowKey: string; page: RefObject<HTMLElement | null> }) {
+  const { registry } = useConsole();
+  const [place, setPlace] = useState<Place>({ q: '', where: [], sort: undefined, columns: undefined });
+  const other = registry.view(section.view!, found.module);
+  const shown = other && registry.shownAs(other);
+  const text = JSON.stringify(section.bind);
+  const bound = useMemo(() => {
+    const where: Filter[] = [];
+    const params: JsonObject = {};
+    for (const [name, from] of Object.entries(section.bind ?? {})) {
+      const value = from === '$key' ? rowKey : values[from];
+      const plain = isObject(value) && 'id' in value ? (value.id ?? null) : (value ?? null);
+      if (other?.view.params && name in other.view.params) params[name] = plain;
+      else where.push({ field: name, op: 'eq', value: plain });
+    }
+    return { where, params };
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [text, rowKey, other]);
+  if (!shown || shown.as !== 'rows') return null;
+  return (
+    <section className="detail-view">
+      <h2>{neutral(section.title || shown.found.view.title)}</h2>
+      <RowsView found={shown.found} place={place} setPlace={setPlace} bound={bound} page={page} embedded />
+    </section>
+  );
+}
+
+/** The row a detail is of, live. */
+function useRow(found: FoundView, key: string | undefined) {
+  const at = useMemo(() => ({ name: found.module, view: found.view.id }), [found.module, found.view.id]);
+  const query: Query = useMemo(() => ({ page: { limit: 1 } }), []);
+  const read = useQuery({
+    queryKey: ['row', found.id, key],
+    queryFn: async () => first(await fetchColumns(at, { ...query, ...(key === undefined ? {} : { key }) }), key),
+  });
+  const [patch, setPatch] = useState<{ key: string; set: JsonObject; gone: boolean }>();
+  const shownKey = read.data?.key;
+  useEffect(() => {
+    setPatch(undefined);
+    if (shownKey === undefined) return undefined;
+    return live.rows(at.name, at.view, { ...query, key: shownKey }, (message) => {
+      const now = message.rows ? first(message.rows, shownKey) : undefined;
+      if (now) setPatch({ key: shownKey, set: now.values, gone: false });
+      for (const one of message.patches ?? []) {
+        if (one.key !== shownKey) continue;
+        setPatch((before) => ('gone' in one ? { key: shownKey, set: {}, gone: true } : { key: shownKey, set: { ...before?.set, ...one.set }, gone: false }));
+      }
+    });
+  }, [at, query, shownKey]);
+  const values = read.data && !patch?.gone ? { ...read.data.values, ...patch?.set } : undefined;
+  return { state: read.isPending ? 'reading' as const : 'ready' as const, values, key: shownKey, problem: read.error ? notFoundAside(read.error) : undefined };
+}
+
+function notFoundAside(error: Error) {
+  const problem = problemOf(error);
+  return problem.code === 'not_found' ? undefined : problem;
+}
+
+function first({ columns, rows, keys }: Columns, key: string | undefined): { key: string; values: JsonObject } | null {
+  const at = key === undefined ? 0 : Math.max(0, keys.indexOf(key));
+  const cells = rows[at];
+  if (!cells) return null;
+  return { key: keys[at] ?? key ?? '', values: Object.fromEntries(columns.map((name, n) => [name, cells[n] ?? null])) };
+}

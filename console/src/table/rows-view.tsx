@@ -1,0 +1,278 @@
+// A view of rows: heading, counts by status, tools, the list, and what can be done with what is selected.
+
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useCallback, useEffect, useMemo, useRef, useState, type ReactNode, type RefObject } from 'react';
+import { useLocation } from 'wouter';
+import { fetchCount, type Address } from '../api/http';
+import { JOB_TYPE, rowAddress, useConsole, whyNot, type Target } from '../console';
+import { format } from '../model/format';
+import { counted, iconOf, lowerFirst, plural, type FoundCommand, type FoundView } from '../model/registry';
+import type { Place } from '../model/place';
+import type { Row } from '../model/rows';
+import type { Filter, JsonObject, Query } from '../model/schema';
+import { Button, Empty, ProblemNote, Spinner } from '../ui/controls';
+import { keep, readKept } from '../ui/theme';
+import { useSize } from '../ui/use-size';
+import { ACTIONS_WIDTH, fitting, NARROW, SELECT_WIDTH } from './columns';
+import { FilterChips } from './filters';
+import { Grid } from './grid';
+import { RowMenu } from './row-menu';
+import { Summary } from './summary';
+import { Toolbar } from './toolbar';
+import { useRows } from './use-rows';
+
+interface Props {
+  found: FoundView;
+  place: Place;
+  setPlace: (place: Place) => void;
+  /** What narrows the rows to their surroundings: filters and params. */
+  bound?: { where: Filter[]; params: JsonObject };
+  heading?: ReactNode;
+  /** The element that scrolls on a narrow page. */
+  page?: RefObject<HTMLElement | null>;
+  embedded?: boolean;
+}
+
+export type Density = 'compact' | 'comfortable';
+const HEIGHTS: Record<Density, number> = { compact: 37, comfortable: 48 };
+const STACKED_HEIGHTS: Record<Density, number> = { compact: 66, comfortable: 76 };
+
+export function RowsView({ found, place, setPlace, bound, heading, page, embedded = false }: Props) {
+  const console_ = useConsole();
+  const { registry } = console_;
+  const { view, module } = found;
+  const type = registry.typeOf(found)!;
+  const at: Address = useMemo(() => ({ name: module, view: view.id }), [module, view.id]);
+  const all = useMemo(() => registry.columnsFor(found), [registry, found]);
+  const query = useQueryOf(found, place, bound, all.map((one) => one.name));
+  const rows = useRows(at, query);
+  const counting: Query = useMemo(() => ({ q: query.q, where: query.where, params: query.params }), [query.q, query.where, query.params]);
+  const total = useQuery({ queryKey: ['rows', found.id, 'count', counting], queryFn: () => fetchCount(at, counting), placeholderData: (before) => before });
+  useRefreshCounts(found.id, rows.snapshot.length, rows.arrived?.at);
+
+  const [density, setDensity] = useState<Density>(() => (readKept('density') === 'comfortable' ? 'comfortable' : 'compact'));
+  const [frame, size] = useSize();
+  const stacked = size.width > 0 && size.width < NARROW;
+  const selectable = view.select === true || (view.bulk?.length ?? 0) > 0;
+  const rowCommands = useMemo(() => registry.commands(view.row, module), [registry, view.row, module]);
+  const selection = useSelection(rows.window, selectable, query);
+  const columns = useMemo(
+    () => fitting(all, type.type.label, size.width - (selectable ? SELECT_WIDTH : 0) - ACTIONS_WIDTH - 2, place.columns),
+    [all, type.type.label, size.width, selectable, place.columns],
+  );
+  const shape = useMemo(() => ({
+    label: type.type.label,
+    status: type.type.status,
+    address: (row: Row) => rowAddress(registry, type.id, row.key, view.drill ? { module, id: view.drill } : undefined),
+  }), [registry, type, view.drill, module]);
+
+  const [menu, setMenu] = useState<{ row: Row; anchor: Element }>();
+  const open = useOpen(type.id, shape.address);
+  const start = useStart(found, type.id, rows.window, type.type.label);
+  const onSort = (name: string) => setPlace({ ...place, sort: nextSort(place.sort ?? view.sort ?? [], name) });
+  const gridRef = useRef<HTMLDivElement>(null);
+  const filtered = place.q !== '' || place.where.length > 0;
+  const { snapshot } = rows;
+  const isEmpty = snapshot.state === 'ready' && snapshot.length === 0 && !rows.stale;
+  const quiet = isEmpty && !filtered;
+
+  return (
+    <div className={`rows-view ${embedded ? 'embedded' : ''}`}>
+      {heading}
+      {view.summary && !quiet && <Summary found={found} at={at} query={counting} place={place} setPlace={setPlace} columns={all} />}
+      <Toolbar
+        {...{ found, at, place, setPlace, all, columns, density, stacked, embedded, query }}
+        actions={registry.commands(view.actions, module)}
+        setDensity={(one) => { setDensity(one); keep('density', one); }}
+        count={total.data === undefined ? '' : counted(total.data, type.type)}
+        quiet={quiet}
+        word={lowerFirst(plural(type.type))}
+      />
+      <FilterChips place={place} setPlace={setPlace} columns={all} />
+      <div className={`rows-frame ${rows.stale ? 'stale' : ''}`} ref={frame}>
+        {snapshot.problem && <ProblemNote problem={snapshot.problem} onRetry={() => rows.window.retry()} title={`${view.title} could not be read`} />}
+        {snapshot.state === 'reading' && <Skeleton label={view.title} />}
+        {isEmpty && (filtered
+          ? <Empty icon="search" title={`No ${lowerFirst(plural(type.type))} match`} action={<Button onPress={() => setPlace({ ...place, q: '', where: [] })}>Show all</Button>}>Nothing fits this search and these filters.</Empty>
+          : <EmptyView found={found} />)}
+        {snapshot.length > 0 && size.width > 0 && (
+          <Grid
+            title={view.title}
+            window={rows.window}
+            snapshot={snapshot}
+            columns={columns}
+            shape={shape}
+            sort={place.sort ?? view.sort ?? []}
+            onSort={onSort}
+            select={selectable}
+            selected={selection.keys}
+            onSelect={selection.select}
+            actions={true}
+            onActions={(row, anchor) => setMenu({ row, anchor })}
+            onOpen={open}
+            total={total.data}
+            stacked={stacked}
+            rowHeight={(stacked ? STACKED_HEIGHTS : HEIGHTS)[density]}
+            scroller={stacked && !embedded ? page : undefined}
+            gridRef={gridRef}
+          />
+        )}
+        {snapshot.readingMore && <div className="reading-more"><Spinner label="Reading more" /></div>}
+      </div>
+      {snapshot.waiting > 0 && (
+        <Button className="arrivals" kind="primary" small icon="chevron-up" onPress={() => rows.window.release()}>
+          {snapshot.waiting === 1 ? `1 new ${lowerFirst(type.type.title)}` : `${snapshot.waiting} new ${lowerFirst(plural(type.type))}`}
+        </Button>
+      )}
+      <span className="unseen" role="status">{rows.arrived ? `${counted(rows.arrived.rows, type.type)} added` : ''}</span>
+      {selection.keys.size > 0 && <Bulk found={found} selection={selection} start={start} />}
+      {menu && <RowMenu {...menu} found={found} commands={rowCommands} columns={all} window={rows.window} shape={shape} start={(command, row) => start(command, [row])} onClose={() => setMenu(undefined)} />}
+    </div>
+  );
+}
+
+function useQueryOf({ view }: FoundView, place: Place, bound: Props['bound'], fields: string[]): Query {
+  const text = JSON.stringify({
+    q: place.q || undefined,
+    where: [...(bound?.where ?? []), ...place.where],
+    sort: place.sort ?? view.sort ?? [],
+    fields,
+    params: bound?.params,
+  });
+  return useMemo(() => JSON.parse(text) as Query, [text]);
+}
+
+/** Counts and facets follow the rows, at their own pace. */
+function useRefreshCounts(id: string, length: number, arrived: number | undefined): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    const timer = setTimeout(() => void client.invalidateQueries({ queryKey: ['rows', id] }), 800);
+    return () => clearTimeout(timer);
+  }, [client, id, length, arrived]);
+  useEffect(() => {
+    const timer = setInterval(() => void client.invalidateQueries({ queryKey: ['rows', id] }), 20_000);
+    return () => clearInterval(timer);
+  }, [client, id]);
+}
+
+export interface Selection {
+  keys: ReadonlySet<string>;
+  rows: () => Row[];
+  select: (row: Row, kind: 'toggle' | 'range' | 'all') => void;
+  clear: () => void;
+}
+
+function useSelection(window: { indexOf(key: string): number; row(at: number): Row | undefined; snapshot(): { length: number } }, on: boolean, query: Query): Selection {
+  const [picked, setPicked] = useState<ReadonlyMap<string, Row>>(new Map());
+  const anchor = useRef<string>(undefined);
+  useEffect(() => setPicked(new Map()), [query]);
+  const select = useCallback((row: Row, kind: 'toggle' | 'range' | 'all') => {
+    if (!on) return;
+    setPicked((before) => {
+      const now = new Map(before);
+      if (kind === 'all') {
+        const { length } = window.snapshot();
+        if (now.size >= length) return new Map();
+        for (let at = 0; at < length; at++) {
+          const one = window.row(at);
+          if (one) now.set(one.key, one);
+        }
+      } else if (kind === 'range' && anchor.current !== undefined) {
+        const [a, b] = [window.indexOf(anchor.current), window.indexOf(row.key)].sort((x, y) => x - y) as [number, number];
+        for (let at = Math.max(0, a); at <= b; at++) {
+          const one = window.row(at);
+          if (one) now.set(one.key, one);
+        }
+      } else if (now.has(row.key)) now.delete(row.key);
+      else now.set(row.key, row);
+      return now;
+    });
+    anchor.current = row.key;
+  }, [on, window]);
+  const keys = useMemo(() => new Set(picked.keys()), [picked]);
+  return { keys, rows: () => [...picked.values()], select, clear: () => setPicked(new Map()) };
+}
+
+function useOpen(typeId: string, address: (row: Row) => string | undefined): (row: Row) => void {
+  const { openJob } = useConsole();
+  const [, navigate] = useLocation();
+  return useCallback((row: Row) => {
+    if (typeId === JOB_TYPE) return openJob(row.key);
+    const to = address(row);
+    if (to) navigate(to);
+    return undefined;
+  }, [typeId, address, openJob, navigate]);
+}
+
+/** Starts a command on rows: their keys and labels are its targets, their values fill its input. */
+function useStart(found: FoundView, typeId: string, window: { value(row: Row, name: string): unknown; object(row: Row): JsonObject }, labelName: string) {
+  const { run, registry } = useConsole();
+  const field = registry.typeOf(found)!.type.fields[labelName];
+  return (command: FoundCommand, rows: Row[]) => run({
+    found: command,
+    rows: {
+      type: typeId,
+      targets: rows.map((row): Target => ({ key: row.key, label: format(field ?? { type: 'text' }, window.value(row, labelName) as never) || row.key })),
+      values: rows.map((row) => ({ ...window.object(row), $key: row.key })),
+    },
+  });
+}
+
+/** Once up, once down, then the view's own order again. */
+function nextSort(sort: string[], name: string): string[] | undefined {
+  if (sort[0] === name) return [`-${name}`];
+  return sort[0] === `-${name}` ? undefined : [name];
+}
+
+function Bulk({ found, selection, start }: { found: FoundView; selection: Selection; start: (command: FoundCommand, rows: Row[]) => void }) {
+  const console_ = useConsole();
+  const commands = console_.registry.commands(found.view.bulk, found.module);
+  const n = selection.keys.size;
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === 'Escape' && !document.querySelector('[role=dialog], [role=alertdialog], [role=menu]')) selection.clear();
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  });
+  return (
+    <div className="bulk" role="toolbar" aria-label="Selected rows">
+      <strong>{n.toLocaleString()} selected</strong>
+      {commands.map((one) => (
+        <Button key={one.id} small icon={one.command.icon ?? 'play'} kind={one.command.effect === 'destroy' ? 'danger' : 'plain'} reason={whyNot(console_, one)} onPress={() => start(one, selection.rows())}>
+          {titleFor(one, n)}
+        </Button>
+      ))}
+      <Button small kind="quiet" icon="x" onPress={selection.clear}>Clear</Button>
+    </div>
+  );
+}
+
+/** The title of a command over `n` targets. */
+export function titleFor({ command }: FoundCommand, n: number): string {
+  return n > 1 && command.title_many ? command.title_many.replaceAll('{n}', n.toLocaleString()) : command.title;
+}
+
+function EmptyView({ found }: { found: FoundView }) {
+  const console_ = useConsole();
+  const { registry, run } = console_;
+  const { empty, title } = found.view;
+  const action = empty?.action ? registry.command(empty.action, found.module) : undefined;
+  return (
+    <Empty
+      icon={iconOf(found, registry)}
+      title={empty?.title ?? `${title}: nothing yet`}
+      action={action && <Button kind="primary" icon={action.command.icon ?? 'play'} reason={whyNot(console_, action)} onPress={() => run({ found: action })}>{action.command.title}</Button>}
+    >
+      {empty?.body ?? (empty ? null : 'Rows appear here by themselves as soon as there are any.')}
+    </Empty>
+  );
+}
+
+function Skeleton({ label }: { label: string }) {
+  return (
+    <div className="skeleton" role="status" aria-label={`Loading ${label}`}>
+      {Array.from({ length: 12 }, (_, n) => <i key={n} />)}
+    </div>
+  );
+}

@@ -1,0 +1,178 @@
+// Search, filter, count, columns, density, export, and what the view itself can do.
+
+import { useEffect, useRef, useState } from 'react';
+import { Dialog, DialogTrigger, Menu, MenuItem, MenuTrigger, Popover } from 'react-aria-components';
+import { exportAddress, type Address } from '../api/http';
+import { useConsole, whyNot } from '../console';
+import type { Place } from '../model/place';
+import type { Column, FoundCommand, FoundView } from '../model/registry';
+import type { Query } from '../model/schema';
+import { Button, IconButton } from '../ui/controls';
+import { Icon } from '../ui/icon';
+import { FilterButton } from './filters';
+import type { Density } from './rows-view';
+
+interface Props {
+  found: FoundView;
+  at: Address;
+  place: Place;
+  setPlace: (place: Place) => void;
+  all: Column[];
+  columns: Column[];
+  density: Density;
+  setDensity: (density: Density) => void;
+  stacked: boolean;
+  embedded: boolean;
+  query: Query;
+  actions: FoundCommand[];
+  count: string;
+  /** There is nothing to search in. */
+  quiet: boolean;
+  word: string;
+}
+
+export function Toolbar(props: Props) {
+  const { found, at, place, setPlace, all, columns, stacked, embedded, query, quiet } = props;
+  const searchable = all.filter(({ field }) => field.search).map(({ field }) => field.title);
+  if (quiet && props.actions.length === 0) return null;
+  return (
+    <div className="toolbar">
+      {!quiet && (
+        <>
+          {searchable.length > 0 && <Search place={place} setPlace={setPlace} fields={searchable} word={props.word} embedded={embedded} />}
+          <FilterButton {...{ found, at, query, place, setPlace }} columns={all} />
+          {stacked && <SortMenu {...{ place, setPlace, all }} sort={place.sort ?? found.view.sort ?? []} />}
+          <span className="toolbar-count" role="status">{props.count}</span>
+        </>
+      )}
+      <span className="toolbar-space" />
+      {!quiet && !stacked && <ColumnChoice all={all} shown={columns} place={place} setPlace={setPlace} density={props.density} setDensity={props.setDensity} />}
+      {!quiet && !stacked && (
+        <a className="button quiet square" href={exportAddress(at, { ...query, fields: columns.map((one) => one.name) })} download={`${at.name}-${at.view}.csv`} aria-label="Export as CSV" title="Export as CSV">
+          <Icon name="download" size={16} />
+        </a>
+      )}
+      <Actions actions={props.actions} />
+    </div>
+  );
+}
+
+function Search({ place, setPlace, fields, word, embedded }: { place: Place; setPlace: (place: Place) => void; fields: string[]; word: string; embedded: boolean }) {
+  const [text, setText] = useState(place.q);
+  const sent = useRef(place.q);
+  useEffect(() => {
+    if (place.q !== sent.current) {
+      sent.current = place.q;
+      setText(place.q);
+    }
+  }, [place.q]);
+  useEffect(() => {
+    if (text === sent.current) return undefined;
+    const timer = setTimeout(() => {
+      sent.current = text;
+      setPlace({ ...place, q: text });
+    }, 90);
+    return () => clearTimeout(timer);
+  }, [text, place, setPlace]);
+  const hint = fields.slice(0, 4).map((one, n) => (n === 0 || /^[A-Z]{2}/.test(one) ? one : one.toLowerCase()));
+  const placeholder = hint.length > 1 ? `${hint.slice(0, -1).join(', ')} or ${hint.at(-1)!}` : `Search by ${hint[0]!.toLowerCase()}`;
+  return (
+    <div className="search">
+      <Icon name="search" size={15} />
+      <input
+        type="search"
+        aria-label={`Search ${word}`}
+        placeholder={placeholder}
+        value={text}
+        data-main-search={embedded ? undefined : ''}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === 'Escape') (text === '' ? event.currentTarget.blur() : setText(''));
+          if (event.key === 'ArrowDown' || event.key === 'Enter') document.querySelector<HTMLElement>('.grid-row[tabindex="0"]')?.focus();
+        }}
+      />
+      {text === '' && !embedded && <kbd>/</kbd>}
+    </div>
+  );
+}
+
+function ColumnChoice({ all, shown, place, setPlace, density, setDensity }: Pick<Props, 'all' | 'place' | 'setPlace' | 'density' | 'setDensity'> & { shown: Column[] }) {
+  const names = shown.map((one) => one.name);
+  const toggle = (name: string) => {
+    const now = all.map((one) => one.name).filter((one) => (one === name ? !names.includes(one) : names.includes(one)));
+    if (now.length > 0) setPlace({ ...place, columns: now });
+  };
+  return (
+    <DialogTrigger>
+      <IconButton icon="columns" label="Columns and density" />
+      <Popover className="popover" placement="bottom end" offset={6}>
+        <Dialog aria-label="Columns and density" className="popover-inner">
+          <div className="segments" role="radiogroup" aria-label="Density">
+            {(['compact', 'comfortable'] as const).map((one) => (
+              <label key={one} className={density === one ? 'chosen' : ''}>
+                <input type="radio" name="density" className="unseen" checked={density === one} onChange={() => setDensity(one)} />
+                {one === 'compact' ? 'Compact' : 'Comfortable'}
+              </label>
+            ))}
+          </div>
+          <ul className="column-choice" aria-label="Columns">
+            {all.map((one) => (
+              <li key={one.name}>
+                <label>
+                  <input type="checkbox" checked={names.includes(one.name)} onChange={() => toggle(one.name)} />
+                  <span>{one.field.title}</span>
+                </label>
+              </li>
+            ))}
+          </ul>
+          {place.columns && <Button small onPress={() => setPlace({ ...place, columns: undefined })}>As many as fit</Button>}
+        </Dialog>
+      </Popover>
+    </DialogTrigger>
+  );
+}
+
+function SortMenu({ place, setPlace, all, sort }: { place: Place; setPlace: (place: Place) => void; all: Column[]; sort: string[] }) {
+  const current = sort[0] ?? '';
+  return (
+    <label className="sort-select">
+      <span className="unseen">Sort by</span>
+      <select value={current} onChange={(event) => setPlace({ ...place, sort: event.target.value ? [event.target.value] : undefined })}>
+        <option value="">Sort</option>
+        {all.filter((one) => one.sortable).flatMap((one) => [
+          <option key={one.name} value={one.name}>{one.field.title} ↑</option>,
+          <option key={`-${one.name}`} value={`-${one.name}`}>{one.field.title} ↓</option>,
+        ])}
+      </select>
+    </label>
+  );
+}
+
+export function Actions({ actions }: { actions: FoundCommand[] }) {
+  const console_ = useConsole();
+  const [main, ...rest] = actions;
+  if (!main) return null;
+  return (
+    <>
+      {rest.length === 1 && (
+        <Button icon={rest[0]!.command.icon ?? 'play'} reason={whyNot(console_, rest[0]!)} onPress={() => console_.run({ found: rest[0]! })}>{rest[0]!.command.title}</Button>
+      )}
+      {rest.length > 1 && (
+        <MenuTrigger>
+          <IconButton icon="more" kind="plain" label="More actions" />
+          <Popover className="popover" placement="bottom end" offset={6}>
+            <Menu className="menu" aria-label="More actions" disabledKeys={rest.filter((one) => whyNot(console_, one)).map((one) => one.id)} onAction={(id) => console_.run({ found: rest.find((one) => one.id === id)! })}>
+              {rest.map((one) => (
+                <MenuItem key={one.id} id={one.id} className="menu-item" textValue={one.command.title}>
+                  <Icon name={one.command.icon ?? 'play'} size={15} />
+                  {one.command.title}
+                </MenuItem>
+              ))}
+            </Menu>
+          </Popover>
+        </MenuTrigger>
+      )}
+      <Button kind="primary" icon={main.command.icon ?? 'play'} reason={whyNot(console_, main)} onPress={() => console_.run({ found: main })}>{main.command.title}</Button>
+    </>
+  );
+}
