@@ -29,7 +29,7 @@ fn submission(target: JobTarget, machines: &[(MachineId, &str)]) -> Submission {
     let machines =
         machines.iter().map(|(id, name)| TargetMachine { id: *id.as_uuid(), name: (*name).to_owned() }).collect();
     Submission {
-        command: "hello.greet".into(),
+        command: "demo.greet".into(),
         title: "Greet".into(),
         input: json!({"who": "you"}).as_object().unwrap().clone(),
         target,

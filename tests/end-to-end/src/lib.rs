@@ -3,6 +3,7 @@
 //! Nothing here knows the insides of the product: it uses the command line, HTTP and WebSocket like anybody else.
 
 pub mod client;
+pub mod effects;
 pub mod inside;
 pub mod network;
 pub mod plugins;

@@ -10,7 +10,7 @@ fn chain(length: u64) -> Memory {
         let entry = Entry {
             actor: "ada".into(),
             actor_kind: ActorKind::Operator,
-            action: "hello.greet".into(),
+            action: "demo.greet".into(),
             target: (n % 2 == 0).then(|| "m1".into()),
             outcome: Outcome::Begun,
             detail,

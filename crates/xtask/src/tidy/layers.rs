@@ -5,7 +5,7 @@ use crate::workspace::Package;
 
 /// The layer of every crate.
 const LAYERS: &[(u8, &[&str])] = &[
-    (1, &["schema", "abi", "sdk"]),
+    (1, &["schema", "abi", "sdk", "sdk-derive"]),
     (2, &["vault", "media", "protocol"]),
     (3, &["database", "fleet", "jobs", "identity", "surface", "plugin-host", "link"]),
     (4, &["administrator", "agent", "cli", "xtask"]),
@@ -13,12 +13,12 @@ const LAYERS: &[(u8, &[&str])] = &[
 
 /// Edges inside a layer.
 const BESIDE: &[(&str, &[&str])] = &[
-    ("sdk", &["schema", "abi"]),
+    ("sdk", &["schema", "abi", "sdk-derive"]),
     ("abi", &["schema"]),
     // `database` implements the storage traits of these.
     ("database", &["fleet", "jobs", "identity"]),
-    // The link proves who is at its other end.
-    ("link", &["identity"]),
+    // The link proves who is at its other end, and carries a plugin's channels to the host.
+    ("link", &["identity", "plugin-host"]),
     // The program `bailiwick` is the administrator, its command line, and this machine's agent.
     ("cli", &["administrator", "agent"]),
 ];
