@@ -1,1 +1,12 @@
-//! surface
+//! Manifests as a command line, an OpenAPI document and checked inputs.
+//!
+//! Pure functions: no I/O, no clock, no state. Every face is derived from the same manifests, so that none knows a
+//! command, a flag or a column that the others do not.
+
+pub mod cli;
+mod input;
+pub mod openapi;
+mod shape;
+
+pub use input::validate_input;
+pub use shape::{Column, Shape};
