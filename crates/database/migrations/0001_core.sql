@@ -143,6 +143,13 @@ CREATE TABLE stored_column (
     storage TEXT NOT NULL,
     UNIQUE (type, name, storage)
 );
+-- Latest moment that rows of a type say of a machine: what is reported after it cannot be said of before it.
+CREATE TABLE last_observed (
+    type INTEGER NOT NULL,
+    machine TEXT NOT NULL,
+    observed_at INTEGER NOT NULL,
+    PRIMARY KEY (type, machine)
+) WITHOUT ROWID;
 -- A section that shrank by more than half and waits for a second collection.
 CREATE TABLE held_section (
     type INTEGER NOT NULL,

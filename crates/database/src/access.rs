@@ -2,6 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::changes::Changes;
+use crate::query::SharedCache;
 use rusqlite::Connection;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -12,6 +13,8 @@ pub struct Access<'a, Mode> {
     pub(crate) conn: &'a Connection,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) changes: RefCell<Changes>,
+    /// Only of snapshots: what a transaction sees may never come true.
+    pub(crate) cache: Option<SharedCache>,
     mode: PhantomData<Mode>,
 }
 
@@ -27,7 +30,7 @@ pub type Write<'a> = Access<'a, ReadWrite>;
 
 impl<'a, Mode> Access<'a, Mode> {
     pub(crate) fn new(conn: &'a Connection, catalog: Arc<Catalog>) -> Access<'a, Mode> {
-        Access { conn, catalog, changes: RefCell::default(), mode: PhantomData }
+        Access { conn, catalog, changes: RefCell::default(), cache: None, mode: PhantomData }
     }
 }
 

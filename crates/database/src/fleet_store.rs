@@ -368,6 +368,7 @@ impl Write<'_> {
             }
         }
         self.execute("DELETE FROM held_section WHERE machine = ?1", [&key])?;
+        self.execute("DELETE FROM last_observed WHERE machine = ?1", [&key])?;
         Ok(())
     }
 }

@@ -5,8 +5,10 @@
 //! implemented by [`Read`] and [`Write`], so that one closure can audit and act in one transaction.
 
 mod access;
+mod cache;
 mod catalog;
 mod changes;
+mod declare;
 mod error;
 mod fleet_store;
 mod job_store;

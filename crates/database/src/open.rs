@@ -1,6 +1,8 @@
 //! Opening the file: is it ours, is it of our time, and what migrations it lacks.
 
 use crate::error::OpenError;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -31,7 +33,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     }
     conn.busy_timeout(BUSY_TIMEOUT).map_err(|e| OpenError::of(path, e))?;
     is_ours(&conn, path)?;
-    prepare(&conn).map_err(|e| OpenError::of(path, e))?;
+    prepare(&conn).and_then(|()| add_functions(&conn)).map_err(|e| OpenError::of(path, e))?;
     migrate(&conn, path)?;
     Ok(conn)
 }
@@ -42,6 +44,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let conn = Connection::open_with_flags(path, flags).map_err(|e| OpenError::of(path, e))?;
     let set_up = || {
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        add_functions(&conn)?;
         conn.set_prepared_statement_cache_capacity(256);
         conn.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;")
     };
@@ -88,6 +91,17 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
     )
+}
+
+/// `fold(text)`: lower case in every script, where SQLite's own knows ASCII only.
+fn add_functions(conn: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    conn.create_scalar_function("fold", 1, flags, |context| {
+        Ok(match context.get_raw(0) {
+            ValueRef::Text(text) => Some(String::from_utf8_lossy(text).to_lowercase()),
+            _ => None,
+        })
+    })
 }
 
 fn version(conn: &Connection) -> rusqlite::Result<u32> {

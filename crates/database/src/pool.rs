@@ -1,6 +1,7 @@
 //! The writer thread with its group commit, and the reader threads.
 
 use crate::access::{Access, Read, Write};
+use crate::cache::Cache;
 use crate::catalog::Catalog;
 use crate::changes::Changes;
 use crate::error::{Error, OpenError};
@@ -37,6 +38,7 @@ struct Inner {
 pub(crate) struct Shared {
     catalog: RwLock<Arc<Catalog>>,
     changes: broadcast::Sender<Arc<Changes>>,
+    cache: Arc<Cache>,
 }
 
 /// Runs in a savepoint, or is told why there is none, and says whether to keep it. What it returns is called with how
@@ -60,7 +62,7 @@ impl Database {
         let catalog = Catalog::core(&conn).map_err(|e| OpenError::of(path, e))?;
         let readers = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
-        let shared = Arc::new(Shared { catalog: RwLock::new(Arc::new(catalog)), changes });
+        let shared = Arc::new(Shared { catalog: RwLock::new(Arc::new(catalog)), changes, cache: Arc::default() });
         let thread_failed = |e: std::io::Error| OpenError::Other { path: path.to_owned(), source: Box::new(e) };
         let mut threads = Vec::with_capacity(READERS + 1);
         let (writes, write_queue) = mpsc::channel();
@@ -138,6 +140,7 @@ impl Database {
 
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
         *self.0.shared.catalog.write() = Arc::new(catalog);
+        self.0.shared.cache.forget();
     }
 
     fn send_write<T: Send + 'static>(
@@ -248,6 +251,7 @@ impl Writer {
             Ok(()) => {
                 let changes = std::mem::take(&mut pending.changes);
                 if !changes.is_empty() {
+                    self.shared.cache.changed(changes.types.keys());
                     // Nobody listening is no error.
                     let _ = self.shared.changes.send(Arc::new(changes));
                 }
@@ -291,7 +295,8 @@ fn run_reader(conn: &Connection, shared: &Shared, queue: &Mutex<mpsc::Receiver<R
         if let Err(error) = conn.progress_handler(10_000, Some(move || Instant::now() > until)) {
             tracing::error!(%error, "reads are not limited in time");
         }
-        let read: Read<'_> = Access::new(conn, shared.catalog.read().clone());
+        let mut read: Read<'_> = Access::new(conn, shared.catalog.read().clone());
+        read.cache = Some(shared.cache.clone());
         if let Err(error) = conn.execute_batch("BEGIN") {
             tracing::error!(%error, "a snapshot could not be begun");
         }
