@@ -79,7 +79,7 @@ fn link_of(dist: &Path, library: &Path) -> Option<PathBuf> {
 
 /// `dist/bailiwick-<name>`: the program under the name of one plugin, which the plugin itself tells.
 fn link(program: &Path, dist: &Path, library: &Path) -> Result<()> {
-    let name = process::output(Command::new(program).args(["plugin", "name"]).arg(library))?;
+    let name = process::output(Command::new(program).args(["module", "name"]).arg(library))?;
     let name = name.trim();
     let link = dist.join(format!("bailiwick-{name}"));
     if fs::symlink_metadata(&link).is_ok() {
