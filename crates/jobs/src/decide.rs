@@ -57,7 +57,7 @@ pub struct Outcome {
 /// What is to be done after the new job is stored. Losing one does no harm: it comes again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Send the job (with its expiry: past it, a receiver that does not know the job answers `expired`).
+    /// Send the job; only over the connection that is open now, never again by itself.
     SendAssign,
     /// Tell it to end the job, or with `abandon` not to wait for it. Who does not know the job remembers that it must
     /// not start, and answers `cancelled`.
@@ -240,8 +240,9 @@ impl Step {
                 self.send_cancel();
             }
         } else if self.job.state == JobState::Assigned {
+            // Past its expiry it is not sent again: the next `Online` tells whether it had arrived.
             let due = self.job.sent_at.is_none_or(|sent| self.now >= sent + RESEND);
-            if due {
+            if due && !self.is_expired() {
                 self.send_assign();
             }
         } else if deadline(&self.job).is_some_and(|end| self.now >= end + DEADLINE_SLACK) {
