@@ -89,7 +89,6 @@ export function queryString(query: Query, more: Record<string, string> = {}): st
   if (query.fields?.length) parts.set('fields', query.fields.join(','));
   if (query.at) parts.set('at', query.at);
   if (query.params && Object.keys(query.params).length > 0) parts.set('params', JSON.stringify(query.params));
-  if (query.key !== undefined) parts.set('key', query.key);
   for (const [name, value] of Object.entries(more)) parts.set(name, value);
   const text = parts.toString();
   return text === '' ? '' : `?${text}`;
@@ -141,7 +140,7 @@ export function socketAddress(path: string): string {
   return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}${path}`;
 }
 
-/** The query that the filters of a view make together with those of its reader. */
-export function joined(fixed: Filter[], chosen: Filter[]): Filter[] {
-  return [...fixed, ...chosen];
+/** Only the row with this key. */
+export function withKey(key: string): Filter {
+  return { field: '$key', op: 'eq', value: key };
 }

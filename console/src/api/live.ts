@@ -1,16 +1,15 @@
 // One WebSocket for everything that changes by itself. It connects when the first subscription comes, says again what
 // is wanted after every reconnection, and backs off while the administrator is away.
 
-import type { Columns, Job, JsonObject, Patch, Problem, Query } from '../model/schema';
+import type { Columns, JsonObject, Patch, Problem, Query } from '../model/schema';
 import { socketAddress } from './http';
 
 export interface LiveMessage {
-  id?: string;
+  id?: number;
   rows?: Columns;
   patches?: Patch[];
   order?: string[];
   problem?: Problem;
-  jobs?: Job[];
   manifests?: string;
 }
 
@@ -22,7 +21,7 @@ const LONGEST_WAIT_MS = 15_000;
 
 export class Live {
   #socket: WebSocket | undefined;
-  #wanted = new Map<string, { ask: JsonObject; listener: Listener }>();
+  #wanted = new Map<number, { ask: JsonObject; listener: Listener }>();
   #states = new Set<() => void>();
   #next = 1;
   #wait = FIRST_WAIT_MS;
@@ -48,12 +47,9 @@ export class Live {
     this.#tell('idle');
   }
 
+  /** Tells the rows of a query, then how they change, until the returned function is called. */
   rows(name: string, view: string, query: Query, listener: Listener): () => void {
     return this.#subscribe({ name, view, query: query as unknown as JsonObject }, listener);
-  }
-
-  jobs(listener: Listener): () => void {
-    return this.#subscribe({ jobs: true }, listener);
   }
 
   watchState = (listener: () => void): (() => void) => {
@@ -62,7 +58,7 @@ export class Live {
   };
 
   #subscribe(ask: JsonObject, listener: Listener): () => void {
-    const id = `s${this.#next++}`;
+    const id = this.#next++;
     this.#wanted.set(id, { ask, listener });
     this.#send({ subscribe: id, ...ask });
     return () => {

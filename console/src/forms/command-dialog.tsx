@@ -46,7 +46,7 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
   const { command } = request.found;
   const all = fieldsOf(command.input);
   const fields = all.filter((one) => !(one.path in plan.bound));
-  const [values, setValues] = useState<Values>(() => startValues(all, { ...request.values, ...plan.bound }));
+  const [values, setValues] = useState<Values>(() => startValues(all, { ...request.values, ...plan.given, ...plan.bound }));
   const [shown, setShown] = useState(false);
   const [typed, setTyped] = useState<Record<string, string>>({});
   const [picked, setPicked] = useState<Picked>({ kind: 'machines', machines: [] });

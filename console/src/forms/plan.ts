@@ -4,13 +4,15 @@ import { MACHINE_TYPE, type CommandRequest, type Target } from '../console';
 import { refId } from '../model/format';
 import { kindOf } from '../model/input';
 import type { Registry } from '../model/registry';
-import type { Json, JsonObject } from '../model/schema';
+import type { InputProperty, Json, JsonObject } from '../model/schema';
 import type { Picked } from './target-picker';
 
 export interface Plan {
   targets: Target[];
-  /** Inputs that are known and not asked for. */
+  /** Inputs that say which row is meant; known, so not asked for. */
   bound: JsonObject;
+  /** Inputs to start with, which the operator may change. */
+  given: JsonObject;
   /** It runs on machines rather than on the administrator. */
   onMachines: boolean;
   /** Nobody said yet on what. */
@@ -22,28 +24,53 @@ export interface Plan {
 export function planOf({ found, rows }: CommandRequest, registry: Registry): Plan {
   const { command } = found;
   const on = command.target?.on ?? 'machine';
-  const properties = command.input?.properties ?? {};
-  const bind = Object.entries(command.bind ?? {}).filter(([name]) => name in properties);
   const values = rows?.values ?? [];
-  const isList = (name: string) => kindOf(properties[name]!) === 'array';
-  const boundOf = (row: JsonObject) => Object.fromEntries(bind.map(([name, field]) => [name, plain(row[field])]).filter(([, value]) => value !== null)) as JsonObject;
-  const lists = bind.filter(([name]) => isList(name));
-  const together: JsonObject = Object.fromEntries(lists.map(([name, field]) => [name, values.map((row) => plain(row[field]))]));
-  const single = bind.length > lists.length;
+  const { naming, filling } = binds(found, rows?.type, registry);
+  const isList = (name: string) => kindOf(command.input!.properties![name]!) === 'array';
+  const lists = naming.filter(([name]) => isList(name));
+  const singles = naming.filter(([name]) => !isList(name));
+  const take = (binds: [string, string][], row: JsonObject | undefined) =>
+    Object.fromEntries(binds.map(([name, field]) => [name, plain(row?.[field])]).filter(([, value]) => value !== null)) as JsonObject;
+  const together: JsonObject = values.length === 0 ? {} : Object.fromEntries(lists.map(([name, field]) => [name, values.map((row) => plain(row[field]))]));
   const machines = machinesOf(rows, registry, on);
-  const bound = values.length === 0 ? {} : { ...(values.length === 1 || !single ? boundOf(values[0]!) : {}), ...together };
-  // A bound field differs from row to row, so each row is a job of its own and nothing of it is asked for.
-  const eachRow = single && values.length > 1;
+  // What names a row differs from row to row, so each row is a job of its own.
+  const eachRow = singles.length > 0 && values.length > 1;
   return {
     targets: rows?.targets ?? [],
-    bound: eachRow ? { ...boundOf(values[0]!), ...together } : bound,
+    bound: { ...take(singles, values[0]), ...together },
+    given: values.length === 1 ? take(filling, values[0]) : {},
     onMachines: on === 'machine' || on === 'group',
     needsTarget: on === 'group' ? groupOf(rows) === undefined : on === 'machine' && machines.length === 0,
     bodies: (input, picked) => {
-      if (eachRow) return values.map((row, n) => ({ ...input, ...boundOf(row), ...together, ...target(machines[n] ? [machines[n]] : [], undefined, undefined) }));
+      if (eachRow) return values.map((row, n) => ({ ...input, ...take(singles, row), ...target(machines[n] ? [machines[n]] : [], undefined, undefined) }));
       return [{ ...input, ...target(on === 'machine' ? machines : [], on === 'group' ? groupOf(rows) : undefined, picked) }];
     },
   };
+}
+
+/** The binds of a command, apart: those that name the row it is called from, and those that fill in what it has now. */
+function binds({ command, module }: CommandRequest['found'], rowType: string | undefined, registry: Registry): { naming: [string, string][]; filling: [string, string][] } {
+  const properties = command.input?.properties ?? {};
+  const keys = new Set(['$key', 'machine', ...(registry.type(rowType)?.type.key ?? [])]);
+  const naming: [string, string][] = [];
+  const filling: [string, string][] = [];
+  for (const [name, field] of Object.entries(command.bind ?? {})) {
+    if (!(name in properties) || rowType === undefined) continue;
+    if (!keys.has(field)) filling.push([name, field]);
+    else if (field !== '$key' || (offeredType(properties[name]!, module, registry) ?? rowType) === rowType) naming.push([name, field]);
+  }
+  // Called from rows of another type than it was bound for: what offers rows of this type means these.
+  if (naming.length === 0 && rowType !== undefined) {
+    const other = Object.entries(properties).find(([, one]) => offeredType(one, module, registry) === rowType);
+    if (other) naming.push([other[0], '$key']);
+  }
+  return { naming, filling };
+}
+
+function offeredType(property: InputProperty, module: string, registry: Registry): string | undefined {
+  const options = property['x-options'] ?? property.items?.['x-options'];
+  const view = options && registry.view(options.view, module);
+  return view && registry.typeOf(view)?.id;
 }
 
 function plain(value: Json | undefined): Json {

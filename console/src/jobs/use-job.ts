@@ -50,11 +50,10 @@ function follow(id: string, set: (change: (before: Followed) => Followed) => voi
     if (!message) return;
     if ('event' in message) {
       if (last) update(apply(last, message));
-      // The end brings what only the whole job has: its times and how its children ended.
-      if (message.event === 'state' && isFinal(message.state)) timer = setTimeout(() => void ask(), 150);
-    } else update(last ? { ...last, ...message } : message);
+    } else if ('id' in message) update(last ? { ...last, ...message } : message);
   };
-  socket.onclose = () => { if (!over) void ask(); };
+  // The socket ends with the job; ending earlier it was cut off.
+  socket.onclose = () => { if (!over && !(last && isFinal(last.state))) void ask(); };
   return () => {
     over = true;
     clearTimeout(timer);

@@ -3,7 +3,8 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { live, type LiveMessage } from '../api/live';
 import { neutral } from '../model/neutral';
-import type { Job, JobState, Json, JsonObject } from '../model/schema';
+import { CORE } from '../model/registry';
+import type { Job, JobState, Json, JsonObject, Query } from '../model/schema';
 import { toast } from '../ui/toast';
 import { isFinal, stateLook } from './states';
 
@@ -12,21 +13,25 @@ export interface Jobs {
   running: number;
 }
 
-export function useJobs(open: (id: string) => void): Jobs {
+const RECENT = 50;
+const FIELDS = ['id', 'command', 'title', 'state', 'machine', 'target', 'progress', 'created_at', 'ended_at', 'problem'];
+
+export function useJobs(operator: string, open: (id: string) => void): Jobs {
   const [jobs, setJobs] = useState<ReadonlyMap<string, Job>>(new Map());
   const columns = useRef<string[]>([]);
-  useEffect(() => live.jobs((message) => setJobs((before) => merged(before, message, columns))), []);
+  useEffect(() => {
+    const query: Query = { where: operator === '' ? [] : [{ field: 'operator', op: 'eq', value: operator }], sort: ['-created_at'], page: { limit: RECENT }, fields: FIELDS };
+    return live.rows(CORE, 'jobs', query, (message) => setJobs((before) => merged(before, message, columns)));
+  }, [operator]);
   useEnded(jobs, open);
   return useMemo(() => {
-    const list = [...jobs.values()].filter((job) => !job.parent).sort((a, b) => (b.created_at ?? '').localeCompare(a.created_at ?? ''));
+    const list = [...jobs.values()].sort((a, b) => (b.created_at ?? '').localeCompare(a.created_at ?? ''));
     return { list, running: list.filter((job) => !isFinal(job.state)).length };
   }, [jobs]);
 }
 
-/** The list may come as jobs, or as rows and patches of the core's job type. */
 function merged(before: ReadonlyMap<string, Job>, message: LiveMessage, columns: { current: string[] }): ReadonlyMap<string, Job> {
   const now = new Map(message.rows ? [] : before);
-  for (const job of message.jobs ?? []) now.set(job.id, { ...now.get(job.id), ...job });
   if (message.rows) {
     columns.current = message.rows.columns;
     message.rows.rows.forEach((cells, n) => {
@@ -36,14 +41,16 @@ function merged(before: ReadonlyMap<string, Job>, message: LiveMessage, columns:
   }
   for (const patch of message.patches ?? []) {
     if ('gone' in patch) now.delete(patch.key);
-    else now.set(patch.key, { ...(now.get(patch.key) ?? asJob(patch.key, {})), ...asJob(patch.key, { ...(now.get(patch.key) as unknown as JsonObject), ...patch.set }) });
+    else now.set(patch.key, asJob(patch.key, { ...(now.get(patch.key) as unknown as JsonObject | undefined), ...patch.set }));
   }
   return now;
 }
 
 function asJob(key: string, row: JsonObject): Job {
   const text = (value: Json | undefined) => (typeof value === 'string' ? value : undefined);
-  return { ...(row as unknown as Job), id: text(row.id) ?? key, command: text(row.command) ?? '', state: (text(row.state) ?? 'queued') as JobState };
+  // In rows the problem is its sentence.
+  const problem = typeof row.problem === 'string' && row.problem !== '' ? { code: 'internal' as const, message: row.problem } : null;
+  return { ...(row as unknown as Job), problem, id: text(row.id) ?? key, command: text(row.command) ?? '', state: (text(row.state) ?? 'queued') as JobState };
 }
 
 function useEnded(jobs: ReadonlyMap<string, Job>, open: (id: string) => void): void {
@@ -52,7 +59,7 @@ function useEnded(jobs: ReadonlyMap<string, Job>, open: (id: string) => void): v
     for (const job of jobs.values()) {
       const before = seen.current.get(job.id);
       seen.current.set(job.id, job.state);
-      if (before === undefined || isFinal(before) || !isFinal(job.state) || job.parent) continue;
+      if (before === undefined || isFinal(before) || !isFinal(job.state)) continue;
       const look = stateLook(job.state);
       toast({
         tone: look.tone,

@@ -112,7 +112,10 @@ export function check(fields: FormField[], values: Values): Record<string, strin
   for (const field of fields) {
     if (!isAsked(field, values)) continue;
     const value = values[field.path];
-    const missing = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
+    // An empty text that was cleared on purpose is a text, unless the schema wants some length.
+    const emptied = value === '' && kindOf(field.property) === 'string' && !choicesOf(field.property) && !field.property['x-options'] && field.property.minLength === undefined && field.property.pattern === undefined;
+    const missing = value === undefined || value === null || (value === '' && !emptied) || (Array.isArray(value) && value.length === 0);
+    if (emptied) continue;
     const problem = missing ? (field.required ? missingText(field) : undefined) : checkValue(field.property, value);
     if (problem) wrong[field.path] = problem;
   }

@@ -85,6 +85,20 @@ export class Registry {
     return (ids ?? []).map((id) => this.command(id, from)).filter((one) => one !== undefined);
   }
 
+  /** The commands of all other modules that run on machines: offered wherever machines are. */
+  get onMachines(): FoundCommand[] {
+    return this.modules.filter((module) => module.name !== CORE).flatMap((module) => (module.manifest.commands ?? [])
+      .filter(({ target, modes = [] }) => (target?.on ?? 'machine') === 'machine' && (modes.length === 0 || modes.includes('managed')))
+      .map((command) => ({ id: `${module.name}.${command.id}`, module: module.name, command })));
+  }
+
+  /** What is offered on one row, or on several, of a view. */
+  commandsOn({ view, module }: FoundView, rows: 'one' | 'many'): FoundCommand[] {
+    const own = this.commands(rows === 'one' ? view.row : view.bulk, module);
+    if (this.type(view.of, module)?.id !== MACHINE_TYPE) return own;
+    return [...this.onMachines.filter((one) => !own.some((each) => each.id === one.id)), ...own];
+  }
+
   type(id: string | undefined, from?: string): FoundType | undefined {
     if (id === undefined) return undefined;
     const [module, short] = this.#split(id, from);

@@ -210,7 +210,6 @@ export interface Query {
   group?: string;
   at?: string;
   params?: JsonObject;
-  key?: string;
 }
 
 export interface Columns {

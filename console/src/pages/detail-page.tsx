@@ -3,18 +3,19 @@
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useState, type RefObject } from 'react';
 import { Link } from 'wouter';
-import { fetchColumns, problemOf } from '../api/http';
+import { fetchColumns, problemOf, withKey } from '../api/http';
 import { live } from '../api/live';
-import { address, useConsole, whyNot } from '../console';
+import { address, useConsole } from '../console';
 import { Value } from '../fields/value';
 import { copyText, exact, format, isObject } from '../model/format';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
 import type { Place } from '../model/place';
-import { plural, type Column, type FoundView } from '../model/registry';
+import { plural, type Column, type FoundView, type Registry } from '../model/registry';
 import type { Columns, Filter, Json, JsonObject, Query, Section } from '../model/schema';
+import { ActionBar } from '../table/action-bar';
 import { RowsView, titleFor } from '../table/rows-view';
-import { Button, CopyButton, Empty, ProblemNote, Spinner } from '../ui/controls';
+import { CopyButton, Empty, ProblemNote, Spinner } from '../ui/controls';
 import { Icon } from '../ui/icon';
 import { Heading } from './view-page';
 
@@ -27,8 +28,8 @@ interface Props {
 export default function DetailPage({ found, rowKey, page }: Props) {
   const { registry } = useConsole();
   const type = registry.typeOf(found)!;
-  const row = useRow(found, rowKey);
   const columns = useMemo(() => registry.columnsOf(type.id), [registry, type.id]);
+  const row = useRow(found, rowKey, columns);
   const list = registry.modules.flatMap((module) => module.shown).find((one) => one.id !== found.id && registry.typeOf(one)?.id === type.id);
   if (row.problem) return <><Heading found={found} /><ProblemNote problem={row.problem} /></>;
   if (row.state === 'reading') return <><Heading found={found} /><Spinner /></>;
@@ -53,12 +54,12 @@ export default function DetailPage({ found, rowKey, page }: Props) {
 }
 
 function DetailHead({ found, values, title, list, rowKey }: { found: FoundView; values: JsonObject; title: string; list: FoundView | undefined; rowKey: string }) {
-  const console_ = useConsole();
-  const { registry, run } = console_;
+  const { registry, run } = useConsole();
   const type = registry.typeOf(found)!;
   const status = type.type.status;
-  const ids = found.view.row?.length || found.view.actions?.length ? [...(found.view.row ?? []), ...(found.view.actions ?? [])] : (list?.view.row ?? []);
-  const commands = registry.commands([...new Set(ids)], found.module);
+  const named = registry.commands([...new Set([...(found.view.actions ?? []), ...(found.view.row ?? [])])], found.module);
+  const offered = registry.commandsOn(list ?? found, 'one');
+  const commands = [...offered.filter((one) => one.module !== found.module), ...(named.length > 0 ? named : offered.filter((one) => one.module === found.module))];
   useEffect(() => { document.title = `${title} · ${found.view.title} · Bailiwick`; }, [title, found]);
   const target = { type: type.id, targets: [{ key: rowKey, label: title }], values: [{ ...values, $key: rowKey }] };
   return (
@@ -68,11 +69,7 @@ function DetailHead({ found, values, title, list, rowKey }: { found: FoundView; 
         <h1>{title}</h1>
         {status && <Value field={type.type.fields[status]!} value={values[status]} />}
         <span className="toolbar-space" />
-        {commands.map((one, n) => (
-          <Button key={one.id} kind={one.command.effect === 'destroy' ? 'danger' : n === 0 ? 'primary' : 'plain'} icon={one.command.icon ?? 'play'} reason={whyNot(console_, one)} onPress={() => run({ found: one, rows: target })}>
-            {titleFor(one, 1)}
-          </Button>
-        ))}
+        <ActionBar commands={commands} run={(one) => run({ found: one, rows: target })} title={(one) => titleFor(one, 1)} most={2} primary="first" />
       </div>
       {found.view.description && <p>{neutral(found.view.description)}</p>}
     </header>
@@ -85,7 +82,11 @@ function sectionsOf({ view }: FoundView, columns: Column[], label: string): Sect
   const named = new Set(declared.flatMap((one) => one.fields ?? []));
   const own = columns.filter((one) => !one.name.includes(':') && one.name !== label).map((one) => one.name);
   const added = columns.filter((one) => one.name.includes(':') && !named.has(one.name)).map((one) => one.name);
-  const first: Section[] = declared.length > 0 ? declared : [{ title: '', fields: own }];
+  const unnamed = own.filter((name) => !named.has(name));
+  // A section that names neither fields nor a view has all that no other names.
+  const first: Section[] = declared.length > 0
+    ? declared.map((one) => (one.view === undefined && !one.fields?.length ? { ...one, fields: unnamed } : one))
+    : [{ title: '', fields: own }];
   if (added.length === 0) return first;
   const at = first.findIndex((one) => (one.fields?.length ?? 0) > 0);
   if (at < 0) return [{ title: '', fields: added }, ...first];
@@ -133,7 +134,7 @@ function SubView({ section, found, values, rowKey, page }: { section: Section; f
       const value = from === '$key' ? rowKey : values[from];
       const plain = isObject(value) && 'id' in value ? (value.id ?? null) : (value ?? null);
       if (other?.view.params && name in other.view.params) params[name] = plain;
-      else where.push({ field: name, op: 'eq', value: plain });
+      else where.push({ field: name, op: isList(other, name, registry) ? 'contains' : 'eq', value: plain });
     }
     return { where, params };
     // eslint-disable-next-line react-hooks/exhaustive-deps
@@ -147,20 +148,26 @@ function SubView({ section, found, values, rowKey, page }: { section: Section; f
   );
 }
 
+function isList(found: FoundView | undefined, name: string, registry: Registry): boolean {
+  const field = found && registry.typeOf(found)?.type.fields[name];
+  return field !== undefined && (field.many === true || field.type === 'refs' || field.type === 'tags');
+}
+
 /** The row a detail is of, live. */
-function useRow(found: FoundView, key: string | undefined) {
+function useRow(found: FoundView, key: string | undefined, columns: Column[]) {
+  const fields = useMemo(() => columns.filter(({ field }) => field.type !== 'secret').map((one) => one.name), [columns]);
   const at = useMemo(() => ({ name: found.module, view: found.view.id }), [found.module, found.view.id]);
-  const query: Query = useMemo(() => ({ page: { limit: 1 } }), []);
+  const query: Query = useMemo(() => ({ page: { limit: 1 }, fields, ...(key === undefined ? {} : { where: [withKey(key)] }) }), [key, fields]);
   const read = useQuery({
     queryKey: ['row', found.id, key],
-    queryFn: async () => first(await fetchColumns(at, { ...query, ...(key === undefined ? {} : { key }) }), key),
+    queryFn: async () => first(await fetchColumns(at, query), key),
   });
   const [patch, setPatch] = useState<{ key: string; set: JsonObject; gone: boolean }>();
   const shownKey = read.data?.key;
   useEffect(() => {
     setPatch(undefined);
     if (shownKey === undefined) return undefined;
-    return live.rows(at.name, at.view, { ...query, key: shownKey }, (message) => {
+    return live.rows(at.name, at.view, { ...query, where: [withKey(shownKey)] }, (message) => {
       const now = message.rows ? first(message.rows, shownKey) : undefined;
       if (now) setPatch({ key: shownKey, set: now.values, gone: false });
       for (const one of message.patches ?? []) {

@@ -13,6 +13,7 @@ import type { Filter, JsonObject, Query } from '../model/schema';
 import { Button, Empty, ProblemNote, Spinner } from '../ui/controls';
 import { keep, readKept } from '../ui/theme';
 import { useSize } from '../ui/use-size';
+import { ActionBar } from './action-bar';
 import { ACTIONS_WIDTH, fitting, NARROW, SELECT_WIDTH } from './columns';
 import { FilterChips } from './filters';
 import { Grid } from './grid';
@@ -54,7 +55,7 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
   const [frame, size] = useSize();
   const stacked = size.width > 0 && size.width < NARROW;
   const selectable = view.select === true || (view.bulk?.length ?? 0) > 0;
-  const rowCommands = useMemo(() => registry.commands(view.row, module), [registry, view.row, module]);
+  const rowCommands = useMemo(() => registry.commandsOn(found, 'one'), [registry, found]);
   const selection = useSelection(rows.window, selectable, query);
   const columns = useMemo(
     () => fitting(all, type.type.label, size.width - (selectable ? SELECT_WIDTH : 0) - ACTIONS_WIDTH - 2, place.columns),
@@ -225,8 +226,7 @@ function nextSort(sort: string[], name: string): string[] | undefined {
 }
 
 function Bulk({ found, selection, start }: { found: FoundView; selection: Selection; start: (command: FoundCommand, rows: Row[]) => void }) {
-  const console_ = useConsole();
-  const commands = console_.registry.commands(found.view.bulk, found.module);
+  const { registry } = useConsole();
   const n = selection.keys.size;
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -238,11 +238,7 @@ function Bulk({ found, selection, start }: { found: FoundView; selection: Select
   return (
     <div className="bulk" role="toolbar" aria-label="Selected rows">
       <strong>{n.toLocaleString()} selected</strong>
-      {commands.map((one) => (
-        <Button key={one.id} small icon={one.command.icon ?? 'play'} kind={one.command.effect === 'destroy' ? 'danger' : 'plain'} reason={whyNot(console_, one)} onPress={() => start(one, selection.rows())}>
-          {titleFor(one, n)}
-        </Button>
-      ))}
+      <ActionBar small most={3} commands={registry.commandsOn(found, 'many')} title={(one) => titleFor(one, n)} run={(one) => start(one, selection.rows())} />
       <Button small kind="quiet" icon="x" onPress={selection.clear}>Clear</Button>
     </div>
   );

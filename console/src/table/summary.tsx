@@ -35,9 +35,11 @@ export function Summary({ found, at, query, place, setPlace, columns }: Props) {
   const declared = Object.entries(field.values ?? {}).sort(([, a], [, b]) => (a.rank ?? 0) - (b.rank ?? 0));
   const values: [string, StatusValue][] = declared.length > 0 ? declared : [...counts.keys()].map((value) => [value, { title: value }]);
   const chosen = chosenValues(place.where, name);
+  // Of many values only those that occur have a card.
+  const shown = values.length <= MOST ? values : values.filter(([value]) => (counts.get(value) ?? 0) > 0 || chosen.includes(value));
   return (
     <div className="summary" role="group" aria-label={`${found.view.title} by ${field.title}`}>
-      {values.slice(0, MOST).map(([value, meaning]) => (
+      {shown.slice(0, MOST).map(([value, meaning]) => (
         <ToggleButton
           key={value}
           className="summary-card"

@@ -1,14 +1,15 @@
 // Search, filter, count, columns, density, export, and what the view itself can do.
 
 import { useEffect, useRef, useState } from 'react';
-import { Dialog, DialogTrigger, Menu, MenuItem, MenuTrigger, Popover } from 'react-aria-components';
+import { Dialog, DialogTrigger, Popover } from 'react-aria-components';
 import { exportAddress, type Address } from '../api/http';
-import { useConsole, whyNot } from '../console';
+import { useConsole } from '../console';
 import type { Place } from '../model/place';
 import type { Column, FoundCommand, FoundView } from '../model/registry';
 import type { Query } from '../model/schema';
 import { Button, IconButton } from '../ui/controls';
 import { Icon } from '../ui/icon';
+import { ActionBar } from './action-bar';
 import { FilterButton } from './filters';
 import type { Density } from './rows-view';
 
@@ -33,6 +34,7 @@ interface Props {
 
 export function Toolbar(props: Props) {
   const { found, at, place, setPlace, all, columns, stacked, embedded, query, quiet } = props;
+  const { run } = useConsole();
   const searchable = all.filter(({ field }) => field.search).map(({ field }) => field.title);
   if (quiet && props.actions.length === 0) return null;
   return (
@@ -52,7 +54,7 @@ export function Toolbar(props: Props) {
           <Icon name="download" size={16} />
         </a>
       )}
-      <Actions actions={props.actions} />
+      <ActionBar commands={props.actions} run={(found) => run({ found })} title={(one) => one.command.title} most={2} primary="last" />
     </div>
   );
 }
@@ -145,34 +147,5 @@ function SortMenu({ place, setPlace, all, sort }: { place: Place; setPlace: (pla
         ])}
       </select>
     </label>
-  );
-}
-
-export function Actions({ actions }: { actions: FoundCommand[] }) {
-  const console_ = useConsole();
-  const [main, ...rest] = actions;
-  if (!main) return null;
-  return (
-    <>
-      {rest.length === 1 && (
-        <Button icon={rest[0]!.command.icon ?? 'play'} reason={whyNot(console_, rest[0]!)} onPress={() => console_.run({ found: rest[0]! })}>{rest[0]!.command.title}</Button>
-      )}
-      {rest.length > 1 && (
-        <MenuTrigger>
-          <IconButton icon="more" kind="plain" label="More actions" />
-          <Popover className="popover" placement="bottom end" offset={6}>
-            <Menu className="menu" aria-label="More actions" disabledKeys={rest.filter((one) => whyNot(console_, one)).map((one) => one.id)} onAction={(id) => console_.run({ found: rest.find((one) => one.id === id)! })}>
-              {rest.map((one) => (
-                <MenuItem key={one.id} id={one.id} className="menu-item" textValue={one.command.title}>
-                  <Icon name={one.command.icon ?? 'play'} size={15} />
-                  {one.command.title}
-                </MenuItem>
-              ))}
-            </Menu>
-          </Popover>
-        </MenuTrigger>
-      )}
-      <Button kind="primary" icon={main.command.icon ?? 'play'} reason={whyNot(console_, main)} onPress={() => console_.run({ found: main })}>{main.command.title}</Button>
-    </>
   );
 }
