@@ -1,1 +1,112 @@
-fn main() {}
+//! `bailiwick-agent`: the service on every managed machine.
+
+use agent::state::State;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The Bailiwick agent: the service on every managed machine.
+#[derive(Parser)]
+#[command(version)]
+struct Line {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the agent until it is told to stop.
+    Run {
+        #[command(flatten)]
+        place: Place,
+        /// Join token (one word); only looked at while the machine belongs to no administrator.
+        #[arg(long, value_name = "TOKEN", env = "BAILIWICK_JOIN", hide_env_values = true)]
+        join: Option<String>,
+        /// Run plugins in this process instead of a runner each.
+        #[arg(long)]
+        plugins_in_process: bool,
+    },
+    /// Join this machine to its administrator without running the agent.
+    Enrol {
+        #[command(flatten)]
+        place: Place,
+        /// Join token (one word).
+        #[arg(long, value_name = "TOKEN", env = "BAILIWICK_JOIN", hide_env_values = true)]
+        join: String,
+    },
+    /// Hold one plugin; started by the agent itself.
+    #[command(hide = true)]
+    PluginRunner,
+}
+
+#[derive(Args)]
+struct Place {
+    /// Directory of the agent's key, journal and plugins.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bailiwick-agent")]
+    state: PathBuf,
+}
+
+fn main() -> ExitCode {
+    // Before any thread exists: a runner gives up its rights first.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == "plugin-runner") {
+        return plugin_host::runner_main();
+    }
+    let line = Line::parse();
+    let filter = EnvFilter::try_from_env("BAILIWICK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(perform(line.verb)),
+        Err(error) => Err(format!("the agent cannot be started: {error}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("bailiwick-agent: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(verb: Verb) -> Result<(), String> {
+    match verb {
+        Verb::Run { place, join, plugins_in_process } => {
+            let options = agent::Options { state: place.state, join, plugins_in_process, runner: None };
+            let stop = CancellationToken::new();
+            let running = agent::run(options, stop.clone());
+            tokio::pin!(running);
+            let outcome = tokio::select! {
+                outcome = &mut running => outcome,
+                () = told_to_stop() => {
+                    stop.cancel();
+                    running.await
+                }
+            };
+            outcome.map_err(|error| error.to_string())
+        }
+        Verb::Enrol { place, join } => {
+            let joined = async {
+                let state = State::open(&place.state)?;
+                agent::join(&state, Some(&join)).await
+            };
+            let enrolment = joined.await.map_err(|error: agent::RunError| error.to_string())?;
+            println!("This machine belongs to the site {} now.", enrolment.site);
+            Ok(())
+        }
+        Verb::PluginRunner => Err("a plugin's runner is started by the agent itself".to_owned()),
+    }
+}
+
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,313 @@
+//! Jobs of this machine: taken over durably, started once, and ended with a result that is repeated until the
+//! administrator has it.
+
+mod streams;
+
+pub use streams::Streams;
+
+use crate::core::Core;
+use crate::journal::{JobRecord, JournalError, Phase};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use plugin_host::{CallMeta, Method, OpEvent, Operation};
+use protocol::{Assign, JobReport};
+use schema::{Code, JobState, OnInterrupt, Problem};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long a job waits for its plugin after the agent was started.
+const PLUGIN_WAIT: Duration = Duration::from_secs(60);
+/// How often a job is begun at most, where its command may be run again.
+const MOST_ATTEMPTS: u32 = 5;
+/// How long a cancelled operation may take before its job is ended without it.
+const CANCEL_GRACE: Duration = Duration::from_secs(8);
+
+/// The jobs that run now.
+#[derive(Default)]
+pub struct Running(Mutex<HashMap<Uuid, Arc<Live>>>);
+
+/// One running job, for those who want something of it.
+pub struct Live {
+    cancel: CancellationToken,
+    pub streams: Streams,
+}
+
+impl Running {
+    pub fn get(&self, job: Uuid) -> Option<Arc<Live>> {
+        self.0.lock().get(&job).cloned()
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+/// How a run ended.
+struct End {
+    state: JobState,
+    result: Option<Value>,
+    problem: Option<Problem>,
+}
+
+impl End {
+    fn problem(state: JobState, problem: Problem) -> End {
+        End { state, result: None, problem: Some(problem) }
+    }
+}
+
+/// Takes a job over, or says again how it stands. An error means that it was not taken over.
+pub async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), JournalError> {
+    let job = assign.job;
+    let refused = core.policy.allows(&assign.command).err();
+    let phase = match refused {
+        Some(problem) => finished(End::problem(JobState::Refused, problem)),
+        None => Phase::Accepted,
+    };
+    let (attempts, checkpoint, accepted_at) = (0, None, Timestamp::now());
+    let record = JobRecord { assign: Some(assign), phase, attempts, checkpoint, accepted_at };
+    let known = {
+        let record = record.clone();
+        core.with_journal(move |journal| journal.accept(job, &record)).await?
+    };
+    let fresh = known.is_none();
+    let record = known.unwrap_or(record);
+    match &record.phase {
+        Phase::Accepted | Phase::Running => {
+            core.outbox.job(job, JobReport::Accepted);
+            if fresh {
+                start(core, job, record);
+            } else if record.phase == Phase::Running {
+                core.outbox.job(job, JobReport::Running);
+            }
+        }
+        Phase::Finished { .. } => core.outbox.job(job, report(&record.phase)),
+    }
+    Ok(())
+}
+
+/// Cancels a job. One that never came here will not run when it comes.
+pub async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalError> {
+    if let Some(live) = core.running.get(job) {
+        live.cancel.cancel();
+        return Ok(());
+    }
+    let end = End::problem(JobState::Cancelled, Problem::new(Code::Cancelled, "It was cancelled before it began."));
+    let (phase, accepted_at) = (finished(end), Timestamp::now());
+    let record = JobRecord { assign: None, phase, attempts: 0, checkpoint: None, accepted_at };
+    core.with_journal(move |journal| journal.accept(job, &record).map(drop)).await?;
+    core.outbox.results_due();
+    Ok(())
+}
+
+/// Goes on with what an earlier life of the agent left, each as its command says.
+pub async fn recover(core: &Arc<Core>) -> Result<(), JournalError> {
+    let open = core.with_journal(super::journal::Journal::open_jobs).await?;
+    for (job, record) in open {
+        let on_interrupt = record.assign.as_ref().map(|assign| assign.on_interrupt).unwrap_or_default();
+        match (&record.phase, on_interrupt) {
+            (Phase::Finished { .. }, _) => {}
+            (Phase::Running, OnInterrupt::Report) => {
+                end(core, job, cut_off("The agent or the machine went down.")).await
+            }
+            (Phase::Running | Phase::Accepted, _) => start(core, job, record),
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a job in this phase.
+pub fn report(phase: &Phase) -> JobReport {
+    match phase {
+        Phase::Accepted => JobReport::Accepted,
+        Phase::Running => JobReport::Running,
+        Phase::Finished { state, result, problem, ended_at, .. } => JobReport::Finished {
+            state: *state,
+            result: result.clone(),
+            problem: problem.clone(),
+            ended_at: ended_at.to_string(),
+        },
+    }
+}
+
+fn cut_off(how: &str) -> End {
+    let problem = Problem::new(Code::Crashed, format!("{how} It is not known how far the command came."))
+        .fix("Look at the machine, then run it again if need be.");
+    End::problem(JobState::Unknown, problem)
+}
+
+fn finished(end: End) -> Phase {
+    let End { state, result, problem } = end;
+    Phase::Finished { state, result, problem, ended_at: Timestamp::now(), acknowledged: false }
+}
+
+async fn end(core: &Arc<Core>, job: Uuid, end: End) {
+    let phase = finished(end);
+    let report = report(&phase);
+    let stored = core.with_journal(move |journal| journal.update(job, |record| record.phase = phase)).await;
+    match stored {
+        Ok(()) => core.outbox.job(job, report),
+        // It is not told: after a restart the job counts as cut off, which is then the truth.
+        Err(error) => tracing::error!(%job, %error, "the end of a job cannot be stored"),
+    }
+}
+
+fn start(core: &Arc<Core>, job: Uuid, record: JobRecord) {
+    let live = Arc::new(Live { cancel: CancellationToken::new(), streams: Streams::default() });
+    core.running.0.lock().insert(job, Arc::clone(&live));
+    let own = Arc::clone(core);
+    core.spawn(async move {
+        let outcome = run(&own, job, record, &live).await;
+        live.streams.close();
+        if let Some(outcome) = outcome {
+            end(&own, job, outcome).await;
+        }
+        own.running.0.lock().remove(&job);
+    });
+}
+
+/// Runs a job to its end; `None` where it must stay as the journal has it.
+async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) -> Option<End> {
+    let assign = record.assign.clone()?;
+    loop {
+        if record.attempts >= MOST_ATTEMPTS {
+            return Some(cut_off("The command was interrupted too often."));
+        }
+        let remaining = match remaining(&assign, record.accepted_at) {
+            Ok(remaining) => remaining,
+            Err(problem) => return Some(End::problem(JobState::Failed, problem)),
+        };
+        let plugin = assign.command.split('.').next().unwrap_or_default();
+        tokio::select! {
+            ready = plugin_ready(core, plugin) => {
+                if let Err(problem) = ready {
+                    return Some(End::problem(JobState::Failed, problem));
+                }
+            }
+            () = live.cancel.cancelled() => return Some(cancelled()),
+        }
+        record.attempts += 1;
+        let attempts = record.attempts;
+        let begun = core.with_journal(move |journal| {
+            journal.update(job, |record| {
+                (record.phase, record.attempts) = (Phase::Running, attempts);
+            })
+        });
+        if let Err(error) = begun.await {
+            let problem = Problem::new(Code::Unavailable, format!("The job cannot be written down: {error}."));
+            return Some(End::problem(JobState::Failed, problem.fix("Make room on the machine's disk.")));
+        }
+        core.outbox.job(job, JobReport::Running);
+        let meta = CallMeta {
+            job: Some(job.to_string()),
+            machine: Some(core.enrolment.read().machine.to_string()),
+            operator: Some(assign.operator.clone()),
+            timeout_ms: remaining.map(|remaining| u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX)),
+            checkpoint: record.checkpoint.clone(),
+            attempt: attempts - 1,
+            trace_id: None,
+        };
+        let input = Value::Object(assign.input.clone());
+        let outcome = match core.host().call(plugin, Method::Command(assign.command.clone()), meta, input).await {
+            Ok(operation) => follow(core, job, operation, live).await,
+            Err(problem) => return Some(End::problem(JobState::Failed, problem)),
+        };
+        let problem = match outcome {
+            Ok(result) => return Some(End { state: JobState::Succeeded, result: Some(result), problem: None }),
+            Err(problem) => problem,
+        };
+        if live.cancel.is_cancelled() {
+            return Some(End::problem(JobState::Cancelled, problem));
+        }
+        if problem.code != Code::Crashed {
+            return Some(End::problem(JobState::Failed, problem));
+        }
+        match assign.on_interrupt {
+            OnInterrupt::Report => {
+                let end = cut_off("The plugin crashed.");
+                return Some(End { problem: end.problem.map(|own| own.caused_by(problem)), ..end });
+            }
+            OnInterrupt::Rerun => record.checkpoint = None,
+            OnInterrupt::Resume => {
+                let known = core.with_journal(move |journal| journal.job(job)).await.ok().flatten();
+                record.checkpoint = known.and_then(|known| known.checkpoint);
+            }
+        }
+    }
+}
+
+fn cancelled() -> End {
+    End::problem(JobState::Cancelled, Problem::new(Code::Cancelled, "It was cancelled."))
+}
+
+/// How long the job may still run.
+fn remaining(assign: &Assign, accepted_at: Timestamp) -> Result<Option<Duration>, Problem> {
+    let Some(seconds) = assign.timeout_seconds else { return Ok(None) };
+    let spent = Timestamp::now().duration_since(accepted_at).as_secs().max(0).unsigned_abs();
+    match seconds.checked_sub(spent) {
+        Some(left) if left > 0 => Ok(Some(Duration::from_secs(left))),
+        _ => Err(Problem::new(Code::Deadline, format!("It was not done within its {seconds} seconds."))),
+    }
+}
+
+/// Waits for a plugin that is still being fetched or started.
+async fn plugin_ready(core: &Core, plugin: &str) -> Result<(), Problem> {
+    let mut statuses = core.host().watch();
+    let loaded = async {
+        loop {
+            let known = statuses.borrow_and_update().iter().any(|status| status.name == plugin);
+            if known || statuses.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PLUGIN_WAIT, loaded).await.map_err(|_| {
+        Problem::new(Code::UnknownCommand, format!("This machine does not have the plugin {plugin}."))
+            .fix("Look at the machine's plugins for the reason.")
+    })
+}
+
+/// Passes on what an operation tells, until its end.
+async fn follow(core: &Arc<Core>, job: Uuid, mut operation: Operation, live: &Live) -> Result<Value, Problem> {
+    let canceller = operation.canceller();
+    let mut given_up = std::pin::pin!(async {
+        live.cancel.cancelled().await;
+        canceller.cancel();
+        tokio::time::sleep(CANCEL_GRACE).await;
+    });
+    loop {
+        let event = tokio::select! {
+            event = operation.next() => event,
+            () = &mut given_up => {
+                return Err(Problem::new(Code::Cancelled, "It was cancelled, and abandoned since it did not end."));
+            }
+        };
+        match event {
+            Some(OpEvent::Progress(progress)) => core.outbox.progress(job, progress),
+            Some(OpEvent::Checkpoint(value)) => {
+                let stored =
+                    core.with_journal(move |journal| journal.update(job, |record| record.checkpoint = Some(value)));
+                if let Err(error) = stored.await {
+                    tracing::error!(%job, %error, "a checkpoint cannot be stored");
+                }
+            }
+            Some(OpEvent::Open { name, duplex }) => live.streams.offer(name, duplex),
+            Some(OpEvent::Warn(problem)) => core.outbox.job(job, log("warn", problem.to_string())),
+            Some(OpEvent::Log { level, record, .. }) => {
+                let text = record.get("message").and_then(Value::as_str).map(str::to_owned);
+                core.outbox.job(job, log(level.as_str(), text.unwrap_or_else(|| record.to_string())));
+            }
+            Some(OpEvent::Rows(_)) => {}
+            Some(OpEvent::Done(value)) => return Ok(value),
+            Some(OpEvent::Fault(problem)) => return Err(problem),
+            None => return Err(Problem::new(Code::Crashed, "The operation ended without a word.")),
+        }
+    }
+}
+
+fn log(level: &str, text: String) -> JobReport {
+    JobReport::Log { at: Timestamp::now().to_string(), level: level.to_owned(), text }
+}

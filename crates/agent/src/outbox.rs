@@ -1,0 +1,163 @@
+//! What is to be said to the administrator, whether or not it is connected. Only what may be lost waits here; results
+//! and rows are in the journal, and the outbox merely says that there is something in it.
+
+use parking_lot::Mutex;
+use protocol::{FromAgent, JobReport, Outcome};
+use schema::{Code, Problem, Progress};
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+/// Most messages that wait; the oldest lines of logs go first.
+const MOST_WAITING: usize = 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The outgoing side of the agent.
+#[derive(Default)]
+pub struct Outbox {
+    inner: Mutex<Inner>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    connected: bool,
+    waiting: VecDeque<FromAgent>,
+    /// Latest value only.
+    progress: HashMap<Uuid, Progress>,
+    calls: HashMap<u64, oneshot::Sender<Outcome>>,
+    next_call: u64,
+    spool_changed: bool,
+    results_due: bool,
+}
+
+/// What to send next.
+#[derive(Debug, Default)]
+pub struct Due {
+    pub messages: Vec<FromAgent>,
+    /// The spool has something new.
+    pub spool: bool,
+    /// Results in the journal are to be sent (again).
+    pub results: bool,
+}
+
+impl Outbox {
+    /// A session begins: what an earlier one left is void, the journal has what counts.
+    pub fn connected(&self) {
+        let mut inner = self.inner.lock();
+        inner.waiting.clear();
+        (inner.connected, inner.spool_changed, inner.results_due) = (true, true, true);
+        self.wake.notify_one();
+    }
+
+    /// The session is over: nobody will answer what was asked.
+    pub fn disconnected(&self) {
+        let mut inner = self.inner.lock();
+        inner.connected = false;
+        inner.calls.clear();
+        inner.waiting.clear();
+        inner.progress.clear();
+    }
+
+    /// Says something that is void when the connection ends.
+    pub fn say(&self, message: FromAgent) {
+        let mut inner = self.inner.lock();
+        if !inner.connected {
+            return;
+        }
+        if inner.waiting.len() >= MOST_WAITING {
+            let log = inner.waiting.iter().position(|message| {
+                matches!(message, FromAgent::Log { .. } | FromAgent::Job { report: JobReport::Log { .. }, .. })
+            });
+            // A job's own reports are found in the journal again.
+            inner.waiting.remove(log.unwrap_or(0));
+            inner.results_due = true;
+        }
+        inner.waiting.push_back(message);
+        self.wake.notify_one();
+    }
+
+    pub fn job(&self, job: Uuid, report: JobReport) {
+        if !matches!(report, JobReport::Log { .. }) {
+            self.inner.lock().progress.remove(&job);
+        }
+        self.say(FromAgent::Job { job, report });
+    }
+
+    pub fn progress(&self, job: Uuid, progress: Progress) {
+        let mut inner = self.inner.lock();
+        if inner.connected {
+            inner.progress.insert(job, progress);
+            self.wake.notify_one();
+        }
+    }
+
+    pub fn spool_changed(&self) {
+        self.inner.lock().spool_changed = true;
+        self.wake.notify_one();
+    }
+
+    pub fn results_due(&self) {
+        self.inner.lock().results_due = true;
+        self.wake.notify_one();
+    }
+
+    /// Asks the administrator for something and waits for the answer.
+    pub async fn request(&self, plugin: &str, method: &str, payload: Value) -> Result<Value, Problem> {
+        let answer = {
+            let mut inner = self.inner.lock();
+            if !inner.connected {
+                return Err(not_connected());
+            }
+            inner.next_call += 1;
+            let call = inner.next_call;
+            let (sender, answer) = oneshot::channel();
+            inner.calls.insert(call, sender);
+            let (plugin, method) = (plugin.to_owned(), method.to_owned());
+            inner.waiting.push_back(FromAgent::Request { call, plugin, method, payload });
+            answer
+        };
+        self.wake.notify_one();
+        match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(outcome)) => outcome.into(),
+            Ok(Err(_)) => Err(not_connected()),
+            Err(_) => Err(Problem::new(Code::Deadline, "The administrator did not answer in time.")),
+        }
+    }
+
+    pub fn answer(&self, call: u64, outcome: Outcome) {
+        if let Some(waiting) = self.inner.lock().calls.remove(&call) {
+            // Who asked may have given up.
+            let _ = waiting.send(outcome);
+        }
+    }
+
+    /// Waits until there is something to send. May be dropped while it waits.
+    pub async fn due(&self) -> Due {
+        loop {
+            if let Some(due) = self.take() {
+                return due;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Due> {
+        let mut inner = self.inner.lock();
+        let mut messages: Vec<FromAgent> = inner.waiting.drain(..).collect();
+        let progress = inner.progress.drain().map(|(job, progress)| (job, JobReport::Progress { progress }));
+        messages.extend(progress.map(|(job, report)| FromAgent::Job { job, report }));
+        let due = Due {
+            messages,
+            spool: std::mem::take(&mut inner.spool_changed),
+            results: std::mem::take(&mut inner.results_due),
+        };
+        (!due.messages.is_empty() || due.spool || due.results).then_some(due)
+    }
+}
+
+fn not_connected() -> Problem {
+    Problem::new(Code::Unavailable, "The administrator is not connected.")
+}

@@ -1,0 +1,201 @@
+//! The plugins of this machine: fetched from the administrator by hash, kept for times without it, loaded by the host.
+
+use crate::core::Core;
+use crate::enrol::explain;
+use hyper::Method;
+use plugin_host::PluginStatus;
+use protocol::{FromAgent, PluginOffer, PluginReport, PluginState};
+use schema::{Code, Problem};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Name of the remembered list in the journal.
+const REMEMBERED: &str = "plugins";
+const RETRY: Duration = Duration::from_secs(30);
+/// Largest library that is fetched.
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Keeps the loaded plugins in step with the wanted ones, until it is dropped.
+pub async fn keep(core: Arc<Core>) {
+    let mut loaded: BTreeMap<String, Loaded> = BTreeMap::new();
+    let mut wanted = core.wanted.subscribe();
+    loop {
+        let offers = wanted.borrow_and_update().clone();
+        let complete = bring_in_step(&core, &offers, &mut loaded).await;
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RETRY), if !complete => {}
+        }
+    }
+}
+
+/// What the administrator offered last time, so that the machine works without it.
+pub fn remembered(core: &Core) -> Vec<PluginOffer> {
+    core.journal.get(REMEMBERED).ok().flatten().unwrap_or_default()
+}
+
+/// Takes over a new list.
+pub async fn want(core: &Arc<Core>, offers: Vec<PluginOffer>) {
+    let list = offers.clone();
+    if let Err(error) = core.with_journal(move |journal| journal.set(REMEMBERED, &list)).await {
+        tracing::warn!(%error, "the list of plugins cannot be remembered");
+    }
+    core.wanted.send_if_modified(|wanted| {
+        let changed = *wanted != offers;
+        *wanted = offers;
+        changed
+    });
+}
+
+/// Tells the administrator how the plugins do, whenever that changes.
+pub async fn report(core: Arc<Core>) {
+    let mut statuses = core.host().watch();
+    while statuses.changed().await.is_ok() {
+        let plugins = reports(&statuses.borrow_and_update());
+        core.outbox.say(FromAgent::PluginStatus { plugins });
+    }
+}
+
+pub fn reports(statuses: &[PluginStatus]) -> Vec<PluginReport> {
+    statuses.iter().map(report_of).collect()
+}
+
+fn report_of(status: &PluginStatus) -> PluginReport {
+    let version = status.manifest.as_ref().map(|manifest| manifest.plugin.version.clone()).unwrap_or_default();
+    let sandbox = status.sandbox.as_ref().map(|sandbox| {
+        let mut lines = vec![
+            format!("user {}", sandbox.user),
+            format!("landlock {}", sandbox.landlock),
+            format!("seccomp {}", sandbox.seccomp),
+        ];
+        lines.extend(sandbox.missing.iter().map(|missing| format!("missing: {missing}")));
+        lines
+    });
+    PluginReport {
+        name: status.name.clone(),
+        version,
+        state: match status.state {
+            plugin_host::PluginState::Ok => PluginState::Ok,
+            plugin_host::PluginState::Starting | plugin_host::PluginState::Restarting => PluginState::Restarting,
+            plugin_host::PluginState::Failed => PluginState::Failed,
+            plugin_host::PluginState::Quarantined => PluginState::Quarantined,
+            plugin_host::PluginState::Disabled => PluginState::Disabled,
+        },
+        cause: status.cause.clone().unwrap_or_default(),
+        remedy: status.remedy.clone().unwrap_or_default(),
+        sandbox: sandbox.unwrap_or_default(),
+    }
+}
+
+struct Loaded {
+    blake3: String,
+    /// Name in the manifest, by which the host knows it.
+    name: String,
+}
+
+/// False where something could not be fetched or loaded and is to be tried again.
+async fn bring_in_step(core: &Arc<Core>, offers: &[PluginOffer], loaded: &mut BTreeMap<String, Loaded>) -> bool {
+    let names: BTreeSet<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
+    let gone: Vec<String> = loaded.keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
+    for name in gone {
+        if let Some(old) = loaded.remove(&name) {
+            core.host().unload(&old.name).await;
+        }
+    }
+    let mut complete = true;
+    for offer in offers {
+        if loaded.get(&offer.name).is_some_and(|loaded| loaded.blake3 == offer.blake3) {
+            continue;
+        }
+        match load(core, offer, loaded).await {
+            Ok(()) => {}
+            Err(problem) => {
+                tracing::warn!(plugin = %offer.name, %problem, "a plugin cannot be loaded; it is tried again");
+                complete = false;
+            }
+        }
+    }
+    if complete && !offers.is_empty() {
+        let keep: Vec<String> = loaded.values().map(|loaded| loaded.name.clone()).collect();
+        if let Err(error) = core.with_journal(move |journal| journal.keep_sections_of(&keep)).await {
+            tracing::warn!(%error, "rows of plugins that are gone cannot be forgotten");
+        }
+    }
+    complete
+}
+
+async fn load(core: &Arc<Core>, offer: &PluginOffer, loaded: &mut BTreeMap<String, Loaded>) -> Result<(), Problem> {
+    let path = library(core, offer).await?;
+    if let Some(old) = loaded.remove(&offer.name) {
+        core.host().unload(&old.name).await;
+    }
+    let manifest = core.host().load_verified(&path, offer.size_bytes, &offer.blake3).await;
+    let name = match &manifest {
+        Ok(manifest) => manifest.plugin.name.clone(),
+        Err(_) => offer.name.clone(),
+    };
+    // A plugin that cannot be loaded is not fetched again and again: the host shows why, until there is another.
+    loaded.insert(offer.name.clone(), Loaded { blake3: offer.blake3.clone(), name });
+    if let Err(problem) = manifest {
+        tracing::warn!(plugin = %offer.name, %problem, "a plugin does not work here");
+    }
+    Ok(())
+}
+
+/// The library of an offer, fetched where it is not here yet.
+async fn library(core: &Arc<Core>, offer: &PluginOffer) -> Result<PathBuf, Problem> {
+    let is_hash = offer.blake3.len() == 64 && offer.blake3.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash || offer.size_bytes > MAX_BYTES {
+        return Err(Problem::bad_request("The administrator offers a plugin of an impossible hash or size."));
+    }
+    let dir = core.state.dir().join("plugins");
+    let path = dir.join(format!("{}.so", offer.blake3));
+    if let Ok(metadata) = fs::metadata(&path)
+        && metadata.len() == offer.size_bytes
+    {
+        return Ok(path);
+    }
+    fs::create_dir_all(&dir).map_err(|error| unwritable(&dir, &error))?;
+    let fresh = dir.join(format!("{}.part", offer.blake3));
+    let fetched = fetch(core, offer, &fresh).await;
+    let result = fetched.and_then(|()| fs::rename(&fresh, &path).map_err(|error| unwritable(&path, &error)));
+    if result.is_err() {
+        // What was begun is of no use; it is written over next time where it cannot be removed.
+        let _ = fs::remove_file(&fresh);
+    }
+    result.map(|()| path)
+}
+
+async fn fetch(core: &Arc<Core>, offer: &PluginOffer, fresh: &Path) -> Result<(), Problem> {
+    let dialer = core.dialer()?;
+    let mut file = fs::File::create(fresh).map_err(|error| unwritable(fresh, &error))?;
+    let (mut hasher, mut length) = (blake3::Hasher::new(), 0u64);
+    let path = format!("/plugins/{}", offer.blake3);
+    let status = dialer
+        .stream(Method::GET, &path, bytes::Bytes::new(), |chunk| {
+            length += chunk.len() as u64;
+            if length > offer.size_bytes {
+                return Err(io::Error::other("the library is larger than announced"));
+            }
+            hasher.update(&chunk);
+            file.write_all(&chunk)
+        })
+        .await
+        .map_err(|error| Problem::new(Code::Unavailable, format!("{}.", explain(&error))))?;
+    if !status.is_success() {
+        return Err(Problem::new(Code::Unavailable, format!("The administrator answered {status}.")));
+    }
+    if length != offer.size_bytes || hasher.finalize().to_hex().as_str() != offer.blake3 {
+        return Err(Problem::new(Code::Unavailable, "The library that came is not the one that was announced."));
+    }
+    file.sync_all().map_err(|error| unwritable(fresh, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(Code::Unavailable, format!("{} cannot be written: {error}.", path.display()))
+        .fix("Make room on the machine's disk.")
+}

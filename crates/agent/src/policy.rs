@@ -1,0 +1,101 @@
+//! The machine's own rules, in `policy.toml` of the state directory. They can only take away: there is no way to write
+//! down that something is allowed which the administrator forbids.
+
+use schema::{Code, Problem};
+use serde::Deserialize;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Rules {
+    commands: Commands,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Commands {
+    /// Command ids that are refused; `*` at the end stands for any rest.
+    deny: Vec<String>,
+}
+
+/// The file, read anew for every question so that an edit counts at once.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    path: PathBuf,
+}
+
+impl Policy {
+    pub fn new(state_dir: &Path) -> Policy {
+        Policy { path: state_dir.join("policy.toml") }
+    }
+
+    /// blake3 of the file; empty where there is none.
+    pub fn hash(&self) -> String {
+        fs::read(&self.path).map(|bytes| blake3::hash(&bytes).to_hex().to_string()).unwrap_or_default()
+    }
+
+    /// Whether a command may run here. A file that cannot be understood forbids everything.
+    ///
+    /// # Errors
+    /// Which rule forbids it.
+    pub fn allows(&self, command: &str) -> Result<(), Problem> {
+        let refused = |message: String| {
+            let fix = format!("Only the machine's own {} decides this.", self.path.display());
+            Problem::new(Code::PermissionDenied, message).fix(fix)
+        };
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(refused(format!("The machine's own policy cannot be read ({error})."))),
+        };
+        let rules: Rules = toml::from_str(&text)
+            .map_err(|error| refused(format!("The machine's own policy is not valid: {}.", error.message())))?;
+        match rules.commands.deny.iter().find(|pattern| matches(pattern, command)) {
+            Some(pattern) => Err(refused(format!("The machine's own policy denies {command} (rule \"{pattern}\")."))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn matches(pattern: &str, command: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => command.starts_with(start),
+        None => pattern == command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(text: Option<&str>) -> (tempfile::TempDir, Policy) {
+        let dir = tempfile::tempdir().unwrap();
+        if let Some(text) = text {
+            fs::write(dir.path().join("policy.toml"), text).unwrap();
+        }
+        let policy = Policy::new(dir.path());
+        (dir, policy)
+    }
+
+    #[test]
+    fn rules_deny_by_name_and_by_beginning() {
+        let (_dir, policy) = policy(Some("[commands]\ndeny = [\"alpha.*\", \"beta.run\"]"));
+        assert!(policy.allows("gamma.run").is_ok());
+        assert!(policy.allows("beta.look").is_ok());
+        let problem = policy.allows("alpha.look").unwrap_err();
+        assert_eq!(problem.code, Code::PermissionDenied);
+        assert!(problem.message.contains("alpha.*"));
+        assert!(policy.allows("beta.run").is_err());
+    }
+
+    #[test]
+    fn no_file_denies_nothing_and_a_broken_one_everything() {
+        assert!(policy(None).1.allows("a.b").is_ok());
+        for broken in ["[commands", "[commands]\nallow = [\"*\"]", "deny = 3"] {
+            let (_dir, policy) = policy(Some(broken));
+            assert!(policy.allows("a.b").is_err(), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Starting and stopping of the agent.
+
+use crate::core::Core;
+use crate::enrol::{EnrolError, enrol};
+use crate::journal::{Journal, JournalError};
+use crate::outbox::Outbox;
+use crate::policy::Policy;
+use crate::services::MachineServices;
+use crate::state::{State, StateError};
+use crate::{facts, jobs, plugins, uplink};
+use parking_lot::{Mutex, RwLock};
+use plugin_host::{Host, HostConfig};
+use protocol::FromAgent;
+use schema::{Problem, Role};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Longest time that plugins and tasks get to end by themselves.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Attempts to enrol when nobody answers, for an administrator that is just being started.
+const ENROL_ATTEMPTS: u32 = 4;
+
+/// How an agent is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub state: PathBuf,
+    /// Join token; only looked at while the machine belongs to no site.
+    pub join: Option<String>,
+    pub plugins_in_process: bool,
+    /// Program and arguments that become a plugin's runner; this very program where absent.
+    pub runner: Option<plugin_host::RunnerProgram>,
+}
+
+/// Why an agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(
+        "this machine belongs to no administrator yet. Make a join token with: bailiwick fleet join-token, and start the agent with: --join TOKEN"
+    )]
+    NotEnrolled,
+    #[error("plugins cannot be run: {0}")]
+    Plugins(Problem),
+    #[error("the agent's own program cannot be found: {0}")]
+    Program(std::io::Error),
+}
+
+/// Enrols, if that is not done yet.
+pub async fn join(state: &State, token: Option<&str>) -> Result<crate::state::Enrolment, RunError> {
+    if let Some(enrolment) = state.enrolment()? {
+        return Ok(enrolment);
+    }
+    let token = token.ok_or(RunError::NotEnrolled)?;
+    let mut attempt = 1;
+    loop {
+        match enrol(state, token).await {
+            Err(EnrolError::Unreachable(_)) if attempt < ENROL_ATTEMPTS => {
+                tokio::time::sleep(Duration::from_millis(500 * u64::from(attempt))).await;
+                attempt += 1;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Runs until `stop`.
+pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunError> {
+    let state = State::open(&options.state)?;
+    let enrolment = tokio::select! {
+        enrolment = join(&state, options.join.as_deref()) => enrolment?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    tracing::info!(machine = %enrolment.machine, "the agent starts");
+    let journal = Arc::new(Journal::open(&state.dir().join("journal.redb"))?);
+    let config = host_config(&options, &state)?;
+    let policy = Policy::new(state.dir());
+    let core = Arc::new(Core {
+        state,
+        journal,
+        policy,
+        outbox: Outbox::default(),
+        running: jobs::Running::default(),
+        enrolment: RwLock::new(enrolment),
+        host: OnceLock::new(),
+        dialer: Mutex::new(None),
+        wanted: watch::Sender::new(Vec::new()),
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+    });
+    let services = Arc::new(MachineServices(Arc::downgrade(&core)));
+    let host = Host::start(config, services).await.map_err(RunError::Plugins)?;
+    core.host.set(host).ok().expect("the host is set once");
+    core.wanted.send_replace(plugins::remembered(&core));
+    core.spawn(plugins::keep(Arc::clone(&core)));
+    core.spawn(plugins::report(Arc::clone(&core)));
+    jobs::recover(&core).await?;
+    core.spawn(uplink::keep(Arc::clone(&core)));
+    let telling = Arc::clone(&core);
+    core.spawn(facts::watch(stop.clone(), move |facts| telling.outbox.say(FromAgent::Facts(facts))));
+
+    stop.cancelled().await;
+    tracing::info!("the agent stops");
+    core.tasks.close();
+    // A plugin that does not end in time is ended by force; its jobs are then as their journal says.
+    if tokio::time::timeout(SHUTDOWN, core.tasks.wait()).await.is_err() {
+        tracing::warn!(left = core.tasks.len(), "some tasks did not end in time");
+    }
+    core.host().shutdown(SHUTDOWN).await;
+    Ok(())
+}
+
+fn host_config(options: &Options, state: &State) -> Result<HostConfig, RunError> {
+    let dir = state.dir().join("host");
+    let mut config = if options.plugins_in_process {
+        HostConfig::in_process(Role::Machine, dir)
+    } else {
+        HostConfig::runner(Role::Machine, dir).map_err(RunError::Program)?
+    };
+    if let Some(runner) = &options.runner {
+        config.runner = Some(runner.clone());
+    }
+    config.version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(config)
+}

@@ -1,0 +1,101 @@
+//! What plugins of this machine may ask of their host: rows go into the spool, the rest to the administrator.
+
+use crate::core::Core;
+use crate::enrol::explain;
+use crate::journal::JournalError;
+use futures::future::BoxFuture;
+use plugin_host::{CallMeta, Duplex, Level, Services};
+use protocol::FromAgent;
+use schema::{Code, Object, Problem, Publish, Published};
+use serde_json::Value;
+use std::sync::{Arc, Weak};
+
+/// Longest line of a plugin's log that is passed on.
+const MAX_LOG_CHARS: usize = 2000;
+
+/// The host services of the machine role.
+pub struct MachineServices(pub Weak<Core>);
+
+/// Where the settings of a plugin stand in the journal.
+pub fn settings_key(plugin: &str) -> String {
+    format!("settings/{plugin}")
+}
+
+impl MachineServices {
+    fn core(&self) -> Result<Arc<Core>, Problem> {
+        self.0.upgrade().ok_or_else(|| Problem::new(Code::Unavailable, "The agent is stopping."))
+    }
+}
+
+impl Services for MachineServices {
+    fn request(
+        &self,
+        plugin: &str,
+        _call: &CallMeta,
+        method: &str,
+        payload: Value,
+    ) -> BoxFuture<'static, Result<Value, Problem>> {
+        let (core, plugin, method) = (self.core(), plugin.to_owned(), method.to_owned());
+        Box::pin(async move {
+            let core = core?;
+            match method.as_str() {
+                "rows.publish" => publish(&core, plugin, payload).await,
+                "settings.get" => {
+                    let settings = core.with_journal(move |journal| journal.get::<Object>(&settings_key(&plugin)));
+                    let settings = settings.await.map_err(|error| Problem::internal(format!("{error}.")))?;
+                    Ok(Value::Object(settings.unwrap_or_default()))
+                }
+                _ => core.outbox.request(&plugin, &method, payload).await,
+            }
+        })
+    }
+
+    fn open_channel(&self, plugin: &str, _call: &CallMeta, key: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
+        let (core, path) = (self.core(), format!("/channel/{plugin}?key={}", hex::encode(key)));
+        Box::pin(async move {
+            let core = core?;
+            let socket = core.dialer()?.websocket(&path).await.map_err(|error| match error {
+                link::DialError::Refused(problem) => problem,
+                other => Problem::new(Code::Unavailable, format!("{}.", explain(&other))),
+            })?;
+            let (near, far) = Duplex::pair();
+            core.spawn(link::carry(socket, far));
+            Ok(near)
+        })
+    }
+
+    fn log(&self, plugin: &str, level: Level, target: &str, record: Value) {
+        let text = record.get("message").and_then(Value::as_str).map_or_else(|| record.to_string(), str::to_owned);
+        let text: String = text.chars().take(MAX_LOG_CHARS).collect();
+        tracing::info!(plugin, level = level.as_str(), target, "{text}");
+        if level <= Level::Warn
+            && let Ok(core) = self.core()
+        {
+            core.outbox.say(FromAgent::Log { plugin: plugin.to_owned(), level: level.as_str().to_owned(), text });
+        }
+    }
+}
+
+async fn publish(core: &Arc<Core>, plugin: String, payload: Value) -> Result<Value, Problem> {
+    let mut publish: Publish = serde_json::from_value(payload)
+        .map_err(|error| Problem::bad_request(format!("These are not rows: {error}.")))?;
+    publish.observed_at.get_or_insert_with(|| jiff::Timestamp::now().to_string());
+    let accepted = publish.rows.len() as u64;
+    let size = serde_json::to_vec(&publish).map_or(0, |bytes| bytes.len());
+    if size > protocol::MAX_FRAME_BYTES - 4096 {
+        let message = format!("{size} bytes of rows are more than a message takes ({}).", protocol::MAX_FRAME_BYTES);
+        return Err(Problem::new(Code::Quota, message).fix("Publish them in several sections."));
+    }
+    let taken = core.with_journal(move |journal| journal.publish(&plugin, publish)).await;
+    match taken {
+        Ok(changed) => {
+            if changed {
+                core.outbox.spool_changed();
+            }
+            let answer = Published { accepted, ..Published::default() };
+            Ok(serde_json::to_value(answer).expect("an answer is plain data"))
+        }
+        Err(JournalError::Full) => Err(Problem::new(Code::Quota, format!("{}.", JournalError::Full))),
+        Err(error) => Err(Problem::new(Code::Unavailable, format!("{error}."))),
+    }
+}
