@@ -11,6 +11,7 @@ mod changes;
 mod declare;
 mod error;
 mod fleet_store;
+mod identity_store;
 mod job_store;
 mod lock;
 mod open;

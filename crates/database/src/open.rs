@@ -21,7 +21,10 @@ struct Migration {
 }
 
 /// Every step, in order: add a file and a line.
-const MIGRATIONS: &[Migration] = &[Migration { number: 1, sql: include_str!("../migrations/0001_core.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("../migrations/0001_core.sql") },
+    Migration { number: 2, sql: include_str!("../migrations/0002_identity.sql") },
+];
 
 /// Opens the file for writing, creates it where it is missing and brings it to this program's schema.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {

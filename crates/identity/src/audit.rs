@@ -3,7 +3,7 @@
 //! A record is appended in the transaction of what it records, and its predecessor is read there, so that several
 //! processes on one database still write one chain.
 
-use crate::roles::ActorKind;
+use crate::roles::{Actor, ActorKind};
 use crate::store::{ReadStore, Store};
 use jiff::Timestamp;
 use schema::{FieldType, InputProperty, InputSchema, Object};
@@ -53,8 +53,63 @@ pub struct Entry {
     /// The machine, operator or thing it was done to.
     pub target: Option<String>,
     pub outcome: Outcome,
+    /// Network address it came from.
+    pub address: Option<String>,
+    /// Id of the job it began.
+    pub job: Option<String>,
     /// Never holds a secret: see [`redact`].
     pub detail: Object,
+}
+
+impl Entry {
+    /// What `actor` did, `done` until another outcome is given.
+    pub fn by(actor: &Actor, action: impl Into<String>) -> Entry {
+        Entry::of(actor.kind, actor.name.clone(), action)
+    }
+
+    /// What the administrator did by itself or on its own command line.
+    pub fn system(action: impl Into<String>) -> Entry {
+        Entry::of(ActorKind::System, "system", action)
+    }
+
+    /// What somebody did who is no operator: an agent, a plugin, one who failed to sign in.
+    pub fn of(kind: ActorKind, name: impl Into<String>, action: impl Into<String>) -> Entry {
+        Entry {
+            actor: name.into(),
+            actor_kind: kind,
+            action: action.into(),
+            target: None,
+            outcome: Outcome::Done,
+            address: None,
+            job: None,
+            detail: Object::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn on(self, target: impl Into<String>) -> Entry {
+        Entry { target: Some(target.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn outcome(self, outcome: Outcome) -> Entry {
+        Entry { outcome, ..self }
+    }
+
+    #[must_use]
+    pub fn from(self, address: impl Into<String>) -> Entry {
+        Entry { address: Some(address.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn job(self, job: impl Into<String>) -> Entry {
+        Entry { job: Some(job.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn detail(self, detail: Object) -> Entry {
+        Entry { detail, ..self }
+    }
 }
 
 /// A link of the chain.
@@ -118,6 +173,10 @@ pub fn append<S: Store>(store: &mut S, entry: Entry, now: Timestamp) -> Result<R
 fn next(head: Option<Head>, mut entry: Entry, now: Timestamp) -> Record {
     let (seq, prev) = head.map_or((1, Hash::NONE), |head| (head.seq + 1, head.hash));
     entry.detail.values_mut().for_each(shorten);
+    // Names and addresses may be what an intruder typed.
+    for text in [&mut entry.actor, &mut entry.action].into_iter().chain(&mut entry.target).chain(&mut entry.address) {
+        *text = cut(schema::neutral_text(text));
+    }
     let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
     let mut record = Record { seq, at, entry, prev, hash: Hash::NONE };
     record.hash = hash(&record);
@@ -126,15 +185,19 @@ fn next(head: Option<Head>, mut entry: Entry, now: Timestamp) -> Record {
 
 fn shorten(value: &mut Value) {
     match value {
-        Value::String(text) if text.len() > LONGEST_TEXT => {
-            let cut = text.floor_char_boundary(LONGEST_TEXT);
-            text.truncate(cut);
-            text.push('…');
-        }
+        Value::String(text) => *text = cut(std::mem::take(text)),
         Value::Array(list) => list.iter_mut().for_each(shorten),
         Value::Object(map) => map.values_mut().for_each(shorten),
         _ => {}
     }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        text.push('…');
+    }
+    text
 }
 
 fn hash(record: &Record) -> Hash {
@@ -144,7 +207,7 @@ fn hash(record: &Record) -> Hash {
         &serde_json::json!({
             "seq": record.seq, "at": record.at.to_string(), "prev": record.prev.to_string(), "actor": entry.actor,
             "actor_kind": entry.actor_kind.as_str(), "action": entry.action, "target": entry.target,
-            "outcome": entry.outcome.as_str(), "detail": entry.detail,
+            "outcome": entry.outcome.as_str(), "address": entry.address, "job": entry.job, "detail": entry.detail,
         }),
         &mut text,
     );

@@ -7,14 +7,8 @@ fn chain(length: u64) -> Memory {
     for n in 0..length {
         let at = Timestamp::from_microsecond(1_767_225_600_000_000 + n as i64).unwrap();
         let detail = json!({"b": n, "a": {"z": 1.5, "y": ["é", null, true]}}).as_object().unwrap().clone();
-        let entry = Entry {
-            actor: "ada".into(),
-            actor_kind: ActorKind::Operator,
-            action: "demo.greet".into(),
-            target: (n % 2 == 0).then(|| "m1".into()),
-            outcome: Outcome::Begun,
-            detail,
-        };
+        let entry = Entry::of(ActorKind::Operator, "ada", "hello.greet").outcome(Outcome::Begun).detail(detail);
+        let entry = if n % 2 == 0 { entry.on("m1").from("192.0.2.1").job("j1") } else { entry };
         append(&mut store, entry, at).unwrap();
     }
     store
@@ -43,6 +37,8 @@ fn every_change_of_any_part_is_noticed_at_its_record() {
         ("action", |r| r.entry.action.push('x')),
         ("target", |r| r.entry.target = None),
         ("outcome", |r| r.entry.outcome = Outcome::Done),
+        ("address", |r| r.entry.address = None),
+        ("job", |r| r.entry.job = Some("j2".into())),
         ("detail", |r| r.entry.detail["a"]["y"][0] = json!("e")),
         ("prev", |r| r.prev.0[31] ^= 1),
         ("hash", |r| r.hash.0[0] ^= 1),
@@ -127,15 +123,9 @@ fn secrets_never_reach_a_record() {
 fn a_long_detail_is_cut() {
     let mut store = Memory::default();
     let detail = json!({"text": "é".repeat(5000)}).as_object().unwrap().clone();
-    let entry = Entry {
-        actor: "a".into(),
-        actor_kind: ActorKind::Agent,
-        action: "x".into(),
-        target: None,
-        outcome: Outcome::Done,
-        detail,
-    };
+    let entry = Entry::of(ActorKind::Agent, "x\u{1b}".repeat(5000), "x").detail(detail);
     let record = append(&mut store, entry, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(record.entry.detail["text"].as_str().unwrap().chars().count(), 513);
+    assert!(record.entry.actor.len() < 1100 && !record.entry.actor.contains('\u{1b}'));
     assert!(verified(&store).is_ok());
 }
