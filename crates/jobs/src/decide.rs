@@ -20,7 +20,10 @@ const DEADLINE_SLACK: SignedDuration = SignedDuration::from_secs(30);
 /// Something that happened to a job. "It" is what runs the job: an agent, or the administrator itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It is there (again), and its journal has the job or not. Also said to dispatch a new job.
+    /// It can be reached: give a queued job out. Means nothing for any other.
+    Dispatch,
+    /// It is there again, and the journal it told of in its hello has the job or not. Said once for every open job at
+    /// the beginning of a session, before any other message of it; for the administrator's own jobs when it starts.
     Online {
         known: bool,
     },
@@ -60,7 +63,7 @@ pub enum Effect {
     /// Send the job; only over the connection that is open now, never again by itself.
     SendAssign,
     /// Tell it to end the job, or with `abandon` not to wait for it. Who does not know the job remembers that it must
-    /// not start, and answers `cancelled`.
+    /// not start, and answers `cancelled` with the problem `not_found`.
     SendCancel { abandon: bool },
     /// The end is stored; the journal may forget the result.
     Ack,
@@ -128,6 +131,8 @@ impl Step {
 
     fn open(&mut self, event: Event) {
         match event {
+            Event::Dispatch if self.job.state == JobState::Queued => self.online(false),
+            Event::Dispatch => {}
             Event::Online { known } => self.online(known),
             Event::Accepted => self.accepted(),
             Event::Started => self.started(),
@@ -207,7 +212,12 @@ impl Step {
         if let Some(result) = &outcome.result {
             self.effects.push(Effect::Notify(JobEvent::Result { result: result.clone() }));
         }
+        let was_unknown = outcome.problem.as_ref().is_some_and(|p| p.code == Code::NotFound);
+        let never_arrived = outcome.state == JobState::Cancelled && was_unknown && self.job.cancel.is_none();
         self.job.result = outcome.result;
+        if never_arrived {
+            return self.end(JobState::Expired);
+        }
         self.job.problem = outcome.problem;
         self.end(if outcome.state.is_final() { outcome.state } else { JobState::Failed });
     }
@@ -240,14 +250,21 @@ impl Step {
                 self.send_cancel();
             }
         } else if self.job.state == JobState::Assigned {
-            // Past its expiry it is not sent again: the next `Online` tells whether it had arrived.
             let due = self.job.sent_at.is_none_or(|sent| self.now >= sent + RESEND);
-            if due && !self.is_expired() {
-                self.send_assign();
+            match self.is_expired() {
+                _ if !due => {}
+                false => self.send_assign(),
+                true => self.withdraw(),
             }
         } else if deadline(&self.job).is_some_and(|end| self.now >= end + DEADLINE_SLACK) {
             self.effects.push(Effect::SendCancel { abandon: true });
         }
+    }
+
+    /// It was sent, never answered, and is too late now: whether it had arrived, the answer tells.
+    fn withdraw(&mut self) {
+        self.job.sent_at = Some(self.now);
+        self.effects.push(Effect::SendCancel { abandon: false });
     }
 
     fn give_up_on_the_absent(&mut self) {
