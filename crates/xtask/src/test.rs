@@ -124,8 +124,8 @@ fn tests(run: &Run) -> Command {
 }
 
 fn end_to_end(run: &Run) -> Command {
-    let command = cargo(&["test", "--package", "end-to-end", "--no-fail-fast", "--locked", "--quiet"]);
-    finish(command, run)
+    // Features are those of the whole workspace, so that nothing is built a second time.
+    finish(cargo(&["test", "--workspace", "--locked", "--test", "end-to-end"]), run)
 }
 
 fn finish(mut command: Command, run: &Run) -> Command {

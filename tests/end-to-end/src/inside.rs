@@ -60,7 +60,10 @@ fn enter() -> Result<ExitCode> {
         .stdin(Stdio::piped())
         .spawn()
         .context("unshare cannot be started")?;
+    // Waiting would close it at once; it must be closed by our end alone.
+    let held = child.stdin.take();
     let status = child.wait()?;
+    drop(held);
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }
 
@@ -85,7 +88,7 @@ fn trial(case: Case) -> Trial {
 }
 
 fn failed(error: anyhow::Error) -> Failed {
-    Failed::from(format!("{error:?}"))
+    Failed::from(error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: "))
 }
 
 /// Leaves a line for the sum of the whole run.
