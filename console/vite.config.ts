@@ -11,6 +11,17 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     sourcemap: false,
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What the first view needs travels in few files; the libraries keep their name from build to build.
+        advancedChunks: {
+          groups: [
+            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler|wouter|regexparam|use-sync-external-store|@tanstack)[\\/]/ },
+            { name: 'base', test: /src[\\/](api|model|ui[\\/](controls|icon|toast|theme|menu-button|use-size)|console|fields)/ },
+          ],
+        },
+      },
+    },
   },
   test: { environment: 'happy-dom', include: ['test/**/*.test.{ts,tsx}'], setupFiles: ['test/setup.ts'] },
 });

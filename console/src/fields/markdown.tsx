@@ -6,8 +6,20 @@ import { neutral, neutralLines } from '../model/neutral';
 
 const LONGEST = 64 * 1024;
 
-export function Markdown({ text }: { text: string }) {
-  return <div className="markdown">{blocks(neutralLines(text.slice(0, LONGEST)).split('\n'))}</div>;
+/** `under` is the level of the heading it stands below. */
+export function Markdown({ text, under = 1 }: { text: string; under?: number }) {
+  return <div className="markdown">{blocks(neutralLines(text.slice(0, LONGEST)).split('\n'), { top: under, last: under }, 0)}</div>;
+}
+
+/** Where the headings are: none may be more than one level below the one before it. */
+interface Outline {
+  top: number;
+  last: number;
+}
+
+function headingTag(outline: Outline, marks: number): 'h2' {
+  outline.last = Math.min(6, outline.top + marks, outline.last + 1);
+  return `h${outline.last}` as 'h2';
 }
 
 const BULLET = /^\s{0,3}[-*+]\s+/;
@@ -16,7 +28,7 @@ const FENCE = /^\s{0,3}(```|~~~)/;
 const HEADING = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*$/;
 const RULE = /^\s{0,3}([-*_])(\s*\1){2,}\s*$/;
 
-function blocks(lines: string[], depth = 0): ReactNode[] {
+function blocks(lines: string[], outline: Outline, depth: number): ReactNode[] {
   const out: ReactNode[] = [];
   let at = 0;
   const take = (test: (line: string) => boolean) => {
@@ -36,20 +48,19 @@ function blocks(lines: string[], depth = 0): ReactNode[] {
       out.push(<pre key={key} tabIndex={0}><code>{code.join('\n')}</code></pre>);
     } else if (heading) {
       at += 1;
-      // The page has its own first heading.
-      const Tag = `h${Math.min(6, heading[1]!.length + 1)}` as 'h2';
+      const Tag = headingTag(outline, heading[1]!.length);
       out.push(<Tag key={key}>{inline(heading[2]!)}</Tag>);
     } else if (RULE.test(line)) {
       at += 1;
       out.push(<hr key={key} />);
     } else if (/^\s{0,3}>/.test(line) && depth < 4) {
       const quoted = take((one) => /^\s{0,3}>/.test(one)).map((one) => one.replace(/^\s{0,3}> ?/, ''));
-      out.push(<blockquote key={key}>{blocks(quoted, depth + 1)}</blockquote>);
+      out.push(<blockquote key={key}>{blocks(quoted, outline, depth + 1)}</blockquote>);
     } else if (BULLET.test(line) || NUMBER.test(line)) {
       const mark = BULLET.test(line) ? BULLET : NUMBER;
       const items = take((one) => mark.test(one) || (/^\s{2,}\S/.test(one) && !FENCE.test(one)));
       const Tag = mark === BULLET ? 'ul' : 'ol';
-      out.push(<Tag key={key}>{listItems(items, mark, depth)}</Tag>);
+      out.push(<Tag key={key}>{listItems(items, mark, outline, depth)}</Tag>);
     } else {
       const text = take((one) => one.trim() !== '' && !FENCE.test(one) && !HEADING.test(one) && !BULLET.test(one) && !NUMBER.test(one) && !/^\s{0,3}>/.test(one));
       if (text.length === 0) text.push(lines[at++]!);
@@ -59,14 +70,14 @@ function blocks(lines: string[], depth = 0): ReactNode[] {
   return out;
 }
 
-function listItems(lines: string[], mark: RegExp, depth: number): ReactNode[] {
+function listItems(lines: string[], mark: RegExp, outline: Outline, depth: number): ReactNode[] {
   const items: string[][] = [];
   for (const line of lines) {
     if (mark.test(line)) items.push([line.replace(mark, '')]);
     else items.at(-1)?.push(line.replace(/^\s{2,4}/, ''));
   }
   return items.map((item, n) => (
-    <li key={n}>{inline(item[0]!)}{item.length > 1 && depth < 4 ? blocks(item.slice(1), depth + 1) : null}</li>
+    <li key={n}>{inline(item[0]!)}{item.length > 1 && depth < 4 ? blocks(item.slice(1), outline, depth + 1) : null}</li>
   ));
 }
 

@@ -10,7 +10,8 @@ const AVATARS = 12;
 export function Avatar({ name }: { name: string }) {
   const words = neutral(name).replace(/^.*\\/, '').split(/[\s._@-]+/).filter(Boolean);
   const letters = [...(words[0] ?? '?')][0]! + ([...(words.length > 1 ? words.at(-1)! : '')][0] ?? '');
-  return <span className={`avatar avatar-${hash(name) % AVATARS}`} aria-hidden="true">{letters.toUpperCase()}</span>;
+  // The letters are drawn by the style sheet: they are a picture, not text to be read or found.
+  return <span className={`avatar avatar-${hash(name) % AVATARS}`} aria-hidden="true" data-letters={letters.toUpperCase()} />;
 }
 
 function hash(text: string): number {

@@ -52,7 +52,7 @@ function One({ field, value, roomy = false, reachable = true }: Props & { value:
     case 'icon':
       return typeof value === 'string' && isIcon(value) ? <Icon name={value} label={value} /> : <>{format(field, value)}</>;
     case 'markdown':
-      return roomy && typeof value === 'string' ? <Markdown text={value} /> : <>{format(field, value)}</>;
+      return roomy && typeof value === 'string' ? <Markdown text={value} under={3} /> : <>{format(field, value)}</>;
     case 'code':
       return roomy ? <CodeBlock text={String(value)} /> : <code className="mono">{format(field, value)}</code>;
     case 'json':
@@ -128,7 +128,7 @@ function Url({ value, reachable }: { value: Json; reachable: boolean | undefined
 
 function Many({ field, list, roomy, reachable }: Omit<Props, 'value'> & { list: Json[] }) {
   const pills = field.type === 'tags' || field.type === 'group' || field.type === 'enum';
-  const some = roomy ? list : list.slice(0, pills ? 3 : 2);
+  const some = roomy ? list : pills ? list.slice(0, 3) : asManyAsFit(field, list);
   const rest = list.length - some.length;
   const single = { ...field, many: false };
   const items = some.map((one, n) => (
@@ -142,6 +142,15 @@ function Many({ field, list, roomy, reachable }: Omit<Props, 'value'> & { list: 
       {rest > 0 && <span className="more-of">+{rest}</span>}
     </span>
   );
+}
+
+const LINE = 28;
+
+/** Whole values while they fit a cell; at least one. */
+function asManyAsFit(field: Field, list: Json[]): Json[] {
+  let length = 0;
+  const fitting = list.findIndex((one) => (length += format({ ...field, many: false }, one).length + 2) > LINE);
+  return list.slice(0, fitting < 0 ? list.length : Math.max(1, fitting));
 }
 
 /** A text that is meant to be taken away: set apart, kept in its lines, with a button that copies it. */

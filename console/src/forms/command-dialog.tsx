@@ -32,7 +32,7 @@ export default function CommandDialog({ request, onClose }: Props) {
         ? <CommandForm {...{ request, plan, onClose, title }} onStarted={setJob} />
         : (
           <div className="form">
-            <JobPanel id={job} onPick={setJob} />
+            <JobPanel id={job} onPick={setJob} brief />
             <footer className="form-foot"><Button kind="primary" onPress={onClose}>Done</Button></footer>
           </div>
         )}
@@ -122,12 +122,12 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
         </Note>
       )}
       {problem && <ProblemNote problem={placed ? { ...problem, message: 'One field needs another look.' } : problem} />}
-      {preview && <section className="preview"><h3>Preview</h3><JobPanel id={preview} onPick={() => undefined} /></section>}
+      {preview && <section className="preview"><h2>Preview</h2><JobPanel id={preview} onPick={() => undefined} brief /></section>}
       <footer className="form-foot">
         {command.preview && <Button onPress={() => void look()}>Preview</Button>}
         <span className="toolbar-space" />
         {onClose && <Button onPress={onClose}>Cancel</Button>}
-        <Button kind={danger ?? command.effect === 'destroy' ? 'danger' : 'primary'} type="submit" isPending={busy} reason={refusal} isDisabled={danger?.confirm === 'type' && !confirmed}>
+        <Button kind={danger ?? command.effect === 'destroy' ? 'danger' : 'primary'} type="submit" reason={refusal} isDisabled={busy || (danger?.confirm === 'type' && !confirmed)}>
           {busy ? 'Starting…' : neutral(submitTitle(request, plan, picked))}
         </Button>
       </footer>

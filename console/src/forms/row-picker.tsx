@@ -1,8 +1,7 @@
 // Chooses among rows of a view, found by typing. What the administrator knows is offered, never typed.
 
 import { useQuery } from '@tanstack/react-query';
-import { useMemo, useState, type Key } from 'react';
-import { Button as AriaButton, ComboBox, Input, Label, ListBox, ListBoxItem, Popover } from 'react-aria-components';
+import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 import { fetchColumns } from '../api/http';
 import { useConsole, type Target } from '../console';
 import { format, refId } from '../model/format';
@@ -31,67 +30,105 @@ interface Props {
 const OFFERED = 50;
 
 export function RowPicker(props: Props) {
-  const { label, many, chosen, onChange, problem } = props;
-  const [text, setText] = useState<string>();
-  const { options, failed, unknown } = useOptions(props, text ?? '');
+  const { label, many = false, required = false, chosen, onChange, problem, description } = props;
+  const id = useId();
+  const [text, setText] = useState('');
+  const [open, setOpen] = useState(false);
+  const [at, setAt] = useState(0);
+  const input = useRef<HTMLInputElement>(null);
+  const list = useRef<HTMLUListElement>(null);
+  const { options, message } = useOptions(props, text);
   const keys = new Set(chosen.map((one) => one.key));
   const offered = many ? options.filter((one) => !keys.has(one.key)) : options;
-  const single = many ? undefined : chosen[0];
-  const singleLabel = single ? (options.find((one) => one.key === single.key)?.label ?? single.label) : '';
-  const pick = (key: Key | null) => {
-    const one = offered.find((each) => each.key === key);
+  const labelOf = (one: Target) => options.find((each) => each.key === one.key)?.label ?? one.label;
+  useEffect(() => setAt(0), [text, open]);
+  useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView?.({ block: 'nearest' }), [at]);
+
+  const pick = (one: Target | undefined) => {
     if (!one) return;
     onChange(many ? [...chosen, one] : [one]);
-    setText(many ? '' : undefined);
+    setText('');
+    setOpen(many);
   };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step !== undefined) {
+      setOpen(true);
+      if (open && offered.length > 0) setAt((at + step + offered.length) % offered.length);
+    } else if (event.key === 'Enter' && open && offered.length > 0) pick(offered[at]);
+    else if (event.key === 'Escape' && open) setOpen(false);
+    else if (event.key === 'Backspace' && text === '' && chosen.length > 0) onChange(chosen.slice(0, -1));
+    else return;
+    event.preventDefault();
+    if (event.key === 'Escape') event.stopPropagation();
+  };
+
   return (
-    <div className="field">
-      <ComboBox
-        className="combo"
-        items={offered}
-        inputValue={text ?? singleLabel}
-        onInputChange={setText}
-        selectedKey={many ? null : (single?.key ?? null)}
-        onSelectionChange={pick}
-        onBlur={() => setText(many ? '' : undefined)}
-        menuTrigger="focus"
-        allowsEmptyCollection
-        isInvalid={problem !== undefined}
-        defaultFilter={() => true}
-        autoFocus={props.autoFocus ?? false}
-      >
-        <Label className="field-label">{label}{props.required && <span className="required" aria-hidden="true"> *</span>}</Label>
-        <div className="combo-box">
-          {many && chosen.map((one) => (
-            <span key={one.key} className="pill removable">
-              {neutral(one.label)}
-              <button type="button" aria-label={`Remove ${one.label}`} onClick={() => onChange(chosen.filter((each) => each.key !== one.key))}><Icon name="x" size={12} /></button>
-            </span>
+    <div className="field" onBlur={(event) => { if (!event.currentTarget.contains(event.relatedTarget)) { setOpen(false); setText(''); } }}>
+      <label className="field-label" htmlFor={id}>{label}{required && <span className="required" aria-hidden="true"> *</span>}</label>
+      <div className={`combo-box ${problem ? 'wrong' : ''}`} onClick={() => input.current?.focus()}>
+        {chosen.map((one) => (
+          <span key={one.key} className="pill removable">
+            {neutral(labelOf(one))}
+            <button type="button" aria-label={`Remove ${neutral(labelOf(one))}`} onClick={() => onChange(chosen.filter((each) => each.key !== one.key))}><Icon name="x" size={12} /></button>
+          </span>
+        ))}
+        <input
+          ref={input}
+          id={id}
+          role="combobox"
+          aria-expanded={open}
+          aria-controls={`${id}-list`}
+          aria-autocomplete="list"
+          aria-activedescendant={open && offered[at] ? `${id}-${at}` : undefined}
+          aria-invalid={problem !== undefined}
+          aria-required={required}
+          aria-describedby={[description ? `${id}-help` : '', problem ? `${id}-problem` : ''].filter(Boolean).join(' ') || undefined}
+          autoComplete="off"
+          spellCheck={false}
+          autoFocus={props.autoFocus}
+          placeholder={chosen.length === 0 ? 'Type to find' : many ? 'Add another' : ''}
+          value={text}
+          onFocus={() => setOpen(many || chosen.length === 0)}
+          onClick={() => setOpen(true)}
+          onChange={(event) => { setText(event.target.value); setOpen(true); }}
+          onKeyDown={onKeyDown}
+        />
+        <Icon name="chevron-down" size={15} className="combo-mark" />
+      </div>
+      {open && (
+        <ul className="menu combo-list" role="listbox" id={`${id}-list`} aria-label={label} ref={list} tabIndex={-1}>
+          {offered.map((one, n) => (
+            <li
+              key={one.key}
+              id={`${id}-${n}`}
+              role="option"
+              aria-selected={n === at}
+              className="menu-item"
+              onPointerDown={(event) => { event.preventDefault(); pick(one); }}
+              onPointerMove={() => setAt(n)}
+            >{neutral(one.label)}</li>
           ))}
-          <Input
-            placeholder={chosen.length === 0 ? 'Type to find' : many ? 'Add another' : ''}
-            onKeyDown={(event) => { if (many && event.key === 'Backspace' && !text && chosen.length > 0) onChange(chosen.slice(0, -1)); }}
-          />
-          <AriaButton className="combo-open" aria-label={`Show ${label.toLowerCase()}`}><Icon name="chevron-down" size={15} /></AriaButton>
-        </div>
-        <Popover className="popover combo-popover" offset={4}>
-          <ListBox<Target> className="menu" renderEmptyState={() => <p className="menu-empty">{unknown ? 'These choices are not available here.' : failed ?? (text ? 'Nothing matches' : 'Nothing to choose from')}</p>}>
-            {(one) => <ListBoxItem id={one.key} textValue={one.label} className="menu-item">{neutral(one.label)}</ListBoxItem>}
-          </ListBox>
-        </Popover>
-      </ComboBox>
-      {props.description && <p className="field-help">{props.description}</p>}
-      {problem && <p className="field-problem" role="alert">{problem}</p>}
+          {offered.length === 0 && <li role="option" aria-selected={false} aria-disabled="true" className="menu-empty">{message ?? (text ? 'Nothing matches' : many && chosen.length > 0 ? 'All are chosen' : 'Nothing to choose from')}</li>}
+        </ul>
+      )}
+      {description && <p className="field-help" id={`${id}-help`}>{description}</p>}
+      {problem && <p className="field-problem" id={`${id}-problem`} role="alert">{problem}</p>}
     </div>
   );
 }
 
-function useOptions({ view, from, value, shown }: Props, text: string): { options: Target[]; failed: string | undefined; unknown: boolean } {
+function useOptions({ view, from, value, shown }: Props, text: string): { options: Target[]; message: string | undefined } {
   const { registry } = useConsole();
   const found = registry.view(view, from);
   const type = found && registry.typeOf(found);
   const labelName = shown ?? type?.type.label;
-  const query: Query = { ...(text ? { q: text } : {}), page: { limit: OFFERED }, sort: found?.view.sort ?? [], fields: [...new Set([value, labelName].filter((one) => one !== undefined))] };
+  const query: Query = {
+    ...(text ? { q: text } : {}),
+    page: { limit: OFFERED },
+    sort: found?.view.sort ?? [],
+    fields: [...new Set([value, labelName].filter((one) => one !== undefined))],
+  };
   const rows = useQuery({
     queryKey: ['options', view, from, query],
     queryFn: () => fetchColumns({ name: found!.module, view: found!.view.id }, query),
@@ -107,5 +144,6 @@ function useOptions({ view, from, value, shown }: Props, text: string): { option
       return { key: put, label: (labelName && format(field, cells[columns.indexOf(labelName)])) || put };
     });
   }, [rows.data, labelName, type, value]);
-  return { options, failed: rows.error ? rows.error.message : undefined, unknown: found === undefined };
+  if (!found) return { options, message: 'These choices are not available here.' };
+  return { options, message: rows.error?.message ?? (rows.isPending ? 'Reading…' : undefined) };
 }

@@ -19,7 +19,14 @@ export function State({ state }: { state: Job['state'] }) {
   return <span className={`with-icon text-${look.tone}`}><ToneIcon {...look} />{look.title}</span>;
 }
 
-export function JobPanel({ id, onPick }: { id: string; onPick: (id: string) => void }) {
+interface Props {
+  id: string;
+  onPick: (id: string) => void;
+  /** Only what came of it: its name is above, and it was started from here. */
+  brief?: boolean;
+}
+
+export function JobPanel({ id, onPick, brief = false }: Props) {
   const { registry, run } = useConsole();
   const { job, problem } = useJob(id);
   const [cancelling, setCancelling] = useState(false);
@@ -44,7 +51,7 @@ export function JobPanel({ id, onPick }: { id: string; onPick: (id: string) => v
     <article className="job">
       <header className="job-head">
         <div>
-          <h3>{neutral(job.title || found?.command.title || job.command)}</h3>
+          {!brief && <h2>{neutral(job.title || found?.command.title || job.command)}</h2>}
           <p className="faint small">
             {job.machine ? `${neutral(label(job.machine))} · ` : ''}
             {job.created_at && <time dateTime={job.created_at} title={timeExact(job.created_at)}>{relative(job.created_at)}</time>}
@@ -56,17 +63,17 @@ export function JobPanel({ id, onPick }: { id: string; onPick: (id: string) => v
       {!over && <Progress job={job} />}
       {job.problem && <ProblemNote problem={job.problem} />}
       {refused && <ProblemNote problem={refused} />}
-      <div className="job-actions">
+      {!(brief && job.state === 'succeeded') && <div className="job-actions">
         {mayCancel && <Button small icon="stop" isDisabled={cancelling} onPress={() => void cancel()}>{cancelling ? 'Cancelling…' : 'Cancel'}</Button>}
         {over && found && <Button small icon="refresh" onPress={again}>{job.state === 'succeeded' ? 'Run again' : 'Retry'}</Button>}
         {over && found?.command.undo && job.state === 'succeeded' && <Undo job={job} id={found.command.undo} module={found.module} />}
-      </div>
+      </div>}
       {found?.command.cancel === 'unsafe' && !over && <p className="faint small">Cancelling may leave what was begun half done.</p>}
       <Result command={found?.command} result={job.result} />
       <Children job={job} onPick={onPick} />
       {!over && streamsOf(job, found?.command.streams).map((stream) => <StreamView key={stream.name} job={id} {...stream} />)}
       <Log job={job} />
-      <Input job={job} />
+      {!brief && <Input job={job} />}
     </article>
   );
 }
@@ -87,7 +94,7 @@ function Children({ job, onPick }: { job: Job; onPick: (id: string) => void }) {
   const done = children.filter((one) => isFinal(one.state)).length;
   return (
     <section className="job-section">
-      <h4>Machines <span className="faint">{count(done)} of {count(children.length)} done</span></h4>
+      <h3>Machines <span className="faint">{count(done)} of {count(children.length)} done</span></h3>
       <ul className="job-children">
         {children.map((one) => (
           <li key={one.id}>
@@ -108,7 +115,7 @@ function Log({ job }: { job: Job }) {
   if (lines.length === 0) return null;
   return (
     <section className="job-section">
-      <h4>Log</h4>
+      <h3>Log</h3>
       <div className="log" role="log" tabIndex={0} aria-label="Log">
         {lines.map((line, n) => (
           <p key={n} className={`log-${['error', 'warn'].includes(line.level) ? line.level : 'info'}`}>

@@ -25,8 +25,9 @@ export function Result({ command, result }: { command: Command | undefined; resu
 
 /** What is to be taken away comes first. */
 function rank(property: InputProperty | undefined, value: Json | undefined): number {
-  if (property?.['x-type'] === 'code') return 0;
-  if (property?.['x-type'] === 'secret') return 1;
+  const domain = property?.['x-type'];
+  // A line to paste before the single word in it.
+  if (domain === 'code' || domain === 'secret') return typeof value === 'string' && /\s/.test(value) ? 0 : 1;
   return typeof value === 'string' ? 2 : 3;
 }
 
@@ -37,11 +38,11 @@ function ResultValue({ name, value, property }: { name: string; value: Json; pro
   const field: Field = { title, type, many: Array.isArray(value) && !['tags', 'refs', 'series', 'json'].includes(type) };
   return (
     <div className={`result-value ${block ? 'block' : ''}`}>
-      <h4>{title}</h4>
+      <h3>{title}</h3>
       {property?.description && <p className="faint small">{property.description}</p>}
       {block && typeof value === 'string' && type !== 'markdown'
         ? <CodeBlock text={value} />
-        : <div className="result-line"><Value field={field} value={value} roomy />{typeof value === 'string' && <CopyButton text={value} label={`Copy ${title.toLowerCase()}`} />}</div>}
+        : <div className="result-line"><Value field={field} value={value} roomy />{typeof value === 'string' && type !== 'time' && <CopyButton text={value} label={`Copy ${title.toLowerCase()}`} />}</div>}
     </div>
   );
 }

@@ -18,7 +18,7 @@ export function StreamView({ job, name, title }: { job: string; name: string; ti
   }, [text]);
   return (
     <section className="job-section">
-      <h4>{title} <span className="faint">{ended ? 'ended' : 'open'}</span>{text && <CopyButton text={text} label={`Copy ${title}`} />}</h4>
+      <h3>{title} <span className="faint">{ended ? 'ended' : 'open'}</span>{text && <CopyButton text={text} label={`Copy ${title}`} />}</h3>
       {problem && <p className="field-problem">{problem.message}</p>}
       <pre
         className="stream"

@@ -39,7 +39,7 @@ function formatOne(field: Pick<Field, 'type' | 'values'>, value: Json, now: numb
     case 'rate':
       return asNumber === undefined ? plain(value) : `${bytes(asNumber)}/s`;
     case 'percent':
-      return asNumber === undefined ? plain(value) : `${decimal.format(Math.round(asNumber * 10) / 10)} %`;
+      return asNumber === undefined ? plain(value) : `${decimal.format(asNumber >= 10 ? Math.round(asNumber) : Math.round(asNumber * 10) / 10)} %`;
     case 'duration':
       return asNumber === undefined ? plain(value) : duration(asNumber);
     case 'time':
@@ -64,6 +64,8 @@ function formatOne(field: Pick<Field, 'type' | 'values'>, value: Json, now: numb
       return money(value);
     case 'secret':
       return '••••••';
+    case 'markdown':
+      return plain(value).replace(/(^|\s)(#{1,6}|[-*+>]|\d+[.)])\s+/g, '$1').replace(/[*_`]{1,3}/g, '');
     default:
       return plain(value);
   }

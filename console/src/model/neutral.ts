@@ -6,18 +6,14 @@ const STEERING = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u20
 // eslint-disable-next-line no-control-regex
 const STEERING_IN_LINES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
-function visible(character: string): string {
-  const code = character.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  return code === 0x7f ? '\u2421' : '\ufffd';
-}
+const MARK = '\ufffd';
 
 /** `text` on one line. */
 export function neutral(text: string): string {
-  return text.replace(STEERING, visible);
+  return text.replace(/\s*[\t\r\n]\s*/g, ' ').replace(STEERING, MARK);
 }
 
 /** `text` that keeps its line breaks and tabs. */
 export function neutralLines(text: string): string {
-  return text.replace(/\r\n/g, '\n').replace(STEERING_IN_LINES, visible);
+  return text.replace(/\r\n/g, '\n').replace(STEERING_IN_LINES, MARK);
 }

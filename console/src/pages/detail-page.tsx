@@ -76,11 +76,15 @@ function DetailHead({ found, values, title, list, rowKey }: { found: FoundView; 
   );
 }
 
+const WIDE: ReadonlySet<string> = new Set(['markdown', 'code', 'json']);
+
 /** The declared sections; all fields in one where there are none. Columns of other modules always have their place. */
 function sectionsOf({ view }: FoundView, columns: Column[], label: string): Section[] {
   const declared = view.sections ?? [];
   const named = new Set(declared.flatMap((one) => one.fields ?? []));
-  const own = columns.filter((one) => !one.name.includes(':') && one.name !== label).map((one) => one.name);
+  const plain = columns.filter((one) => !one.name.includes(':') && one.name !== label);
+  // What takes the whole width comes after what stands side by side.
+  const own = [...plain.filter((one) => !WIDE.has(one.field.type)), ...plain.filter((one) => WIDE.has(one.field.type))].map((one) => one.name);
   const added = columns.filter((one) => one.name.includes(':') && !named.has(one.name)).map((one) => one.name);
   const unnamed = own.filter((name) => !named.has(name));
   // A section that names neither fields nor a view has all that no other names.
@@ -93,14 +97,12 @@ function sectionsOf({ view }: FoundView, columns: Column[], label: string): Sect
   return first.map((one, n) => (n === at ? { ...one, fields: [...(one.fields ?? []), ...added] } : one));
 }
 
-const WIDE = new Set(['markdown', 'code', 'json']);
-
 function Facts({ section, columns, values }: { section: Section; columns: Column[]; values: JsonObject }) {
   const shown = (section.fields ?? []).map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
   if (shown.length === 0) return null;
   return (
     <section className="panel">
-      {section.title && <h2>{neutral(section.title)}</h2>}
+      <h2 className={section.title ? '' : 'unseen'}>{neutral(section.title || 'Fields')}</h2>
       <dl className="facts">
         {shown.map(({ name, field }) => {
           const value = values[name];
@@ -109,9 +111,9 @@ function Facts({ section, columns, values }: { section: Section; columns: Column
             <div key={name} className={WIDE.has(field.type) ? 'wide' : ''}>
               <dt title={field.description || undefined}>{neutral(field.title)}</dt>
               <dd>
-                {field.type === 'markdown' && typeof value === 'string' ? <Markdown text={value} /> : <Value field={field} value={value as Json} roomy />}
-                {exact(field, value) && <small className="faint">{exact(field, value)}</small>}
+                {field.type === 'markdown' && typeof value === 'string' ? <Markdown text={value} under={2} /> : <Value field={field} value={value as Json} roomy />}
                 {text && !WIDE.has(field.type) && !['status', 'bool', 'series', 'percent', 'progress'].includes(field.type) && <CopyButton text={text} label={`Copy ${field.title.toLowerCase()}`} />}
+                {exact(field, value) && <small className="faint">{exact(field, value)}</small>}
               </dd>
             </div>
           );

@@ -21,7 +21,7 @@ export default function FormPage({ found }: { found: FoundView }) {
       <div className="panel form-page">
         {job === undefined
           ? <CommandForm request={request} plan={planOf(request, registry)} title={titleFor(command, 1)} onStarted={setJob} />
-          : <><JobPanel id={job} onPick={setJob} /><div className="form-foot"><Button onPress={() => setJob(undefined)}>Back to the form</Button></div></>}
+          : <><JobPanel id={job} onPick={setJob} brief /><div className="form-foot"><Button onPress={() => setJob(undefined)}>Back to the form</Button></div></>}
       </div>
     </>
   );

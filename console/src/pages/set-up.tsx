@@ -45,7 +45,7 @@ export function SetUp({ session }: { session: Session }) {
         {problem && <ProblemNote problem={problem} />}
         <label className="field"><span className="field-label">Name</span><input name="name" autoComplete="username" autoCapitalize="none" spellCheck={false} required /></label>
         <label className="field"><span className="field-label">Password</span><input name="password" type="password" autoComplete="new-password" required /></label>
-        <Button kind="primary" type="submit" isPending={busy}>Set up</Button>
+        <Button kind="primary" type="submit" isDisabled={busy}>Set up</Button>
         <Button kind="quiet" onPress={() => setLater(true)}>Later</Button>
       </form>
     </section>

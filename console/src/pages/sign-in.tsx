@@ -51,7 +51,7 @@ export function SignIn() {
           <span className="field-label">Password</span>
           <input name="password" type="password" autoComplete="current-password" required />
         </label>
-        <Button kind="primary" type="submit" isPending={busy} className="wide">{busy ? 'Signing in…' : 'Sign in'}</Button>
+        <Button kind="primary" type="submit" isDisabled={busy} className="wide">{busy ? 'Signing in…' : 'Sign in'}</Button>
       </form>
       <p className="faint small">No name yet, or the password lost? The administrator prints a one-time link when it starts: <code>bailiwick serve</code> ends with a line that begins <code>Sign in:</code></p>
     </Frame>

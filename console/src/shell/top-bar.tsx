@@ -16,15 +16,15 @@ export function TopBar({ running, onMenu, menuOpen }: { running: number; onMenu:
       <Brand site={session.site} />
       <span className="top-space" />
       <LiveMark />
-      <Button className="palette-button" icon="search" onPress={openPalette} aria-label="Search or run a command" aria-keyshortcuts="Control+K">
+      <Button className="palette-button" icon="search" onPress={openPalette} aria-keyshortcuts="Control+K">
         <span className="palette-text">Search or run a command</span>
-        <kbd>Ctrl K</kbd>
+        <kbd aria-hidden="true">Ctrl K</kbd>
       </Button>
       <Tip text={running === 0 ? 'Jobs' : `${running} running`}>
-        <Button className={`jobs-button ${running > 0 ? 'busy' : ''}`} onPress={() => openJob()} aria-label={running === 0 ? 'Jobs' : `Jobs, ${running} running`}>
+        <Button className={`jobs-button ${running > 0 ? 'busy' : ''}`} onPress={() => openJob()}>
           <Icon name={running > 0 ? 'spinner' : 'list'} size={16} className={running > 0 ? 'turning' : ''} />
           <span className="jobs-text">Jobs</span>
-          {running > 0 && <b className="badge">{running}</b>}
+          {running > 0 && <><b className="badge">{running}</b><span className="unseen">running</span></>}
         </Button>
       </Tip>
       <IconButton kind="plain" icon={theme === 'dark' ? 'sun' : 'moon'} label={theme === 'dark' ? 'Light theme' : 'Dark theme'} onPress={toggleTheme} />

@@ -1,11 +1,10 @@
 // Commands as buttons: the first few in sight, the rest and what destroys in a menu.
 
-import { Menu, MenuItem, MenuTrigger, Popover } from 'react-aria-components';
 import { useConsole, whyNot } from '../console';
 import { neutral } from '../model/neutral';
 import type { FoundCommand } from '../model/registry';
-import { Button, IconButton } from '../ui/controls';
-import { Icon } from '../ui/icon';
+import { Button } from '../ui/controls';
+import { MenuButton } from '../ui/menu-button';
 
 interface Props {
   commands: FoundCommand[];
@@ -24,7 +23,6 @@ export function ActionBar({ commands, run, title, most, primary, small = false }
   const calm = commands.filter((one) => alone || one.command.effect !== 'destroy');
   const inSight = calm.slice(0, most);
   const rest = commands.filter((one) => !inSight.includes(one));
-  const refused = rest.filter((one) => whyNot(console_, one) !== undefined).map((one) => one.id);
   const ordered = primary === 'last' ? [...inSight].reverse() : inSight;
   const buttons = ordered.map((one) => (
     <Button
@@ -38,20 +36,14 @@ export function ActionBar({ commands, run, title, most, primary, small = false }
       {neutral(title(one))}
     </Button>
   ));
-  const menu = rest.length > 0 && (
-    <MenuTrigger>
-      <IconButton icon="more" kind="plain" small={small} label="More actions" />
-      <Popover className="popover" placement="bottom end" offset={6}>
-        <Menu className="menu" aria-label="More actions" disabledKeys={refused} onAction={(id) => { const one = rest.find((each) => each.id === id); if (one) run(one); }}>
-          {rest.map((one) => (
-            <MenuItem key={one.id} id={one.id} className={`menu-item ${one.command.effect === 'destroy' ? 'destroys' : ''}`} textValue={title(one)}>
-              <Icon name={one.command.icon ?? 'play'} size={15} />
-              <span>{neutral(title(one))}{refused.includes(one.id) && <small>{whyNot(console_, one)}</small>}</span>
-            </MenuItem>
-          ))}
-        </Menu>
-      </Popover>
-    </MenuTrigger>
-  );
+  const entries = rest.map((one) => ({
+    id: one.id,
+    icon: one.command.icon ?? 'play',
+    title: title(one),
+    reason: whyNot(console_, one),
+    destroys: one.command.effect === 'destroy',
+    act: () => run(one),
+  }));
+  const menu = rest.length > 0 && <MenuButton label="More actions" icon="more" small={small} groups={[{ entries }]} />;
   return primary === 'last' ? <>{menu}{buttons}</> : <>{buttons}{menu}</>;
 }

@@ -4,12 +4,12 @@ import { priority, type Column } from '../model/registry';
 import type { FieldType } from '../model/schema';
 
 const WIDTHS: Partial<Record<FieldType, number>> = {
-  status: 112, bool: 78, int: 84, decimal: 90, bytes: 92, rate: 100, percent: 148, duration: 100, time: 116, period: 170,
-  ip: 138, mac: 150, cidr: 140, port: 70, version: 104, hash: 130, id: 130, user: 164, group: 130, ref: 150, refs: 180,
-  series: 126, progress: 170, money: 100, icon: 60, url: 190, path: 200, tags: 170, enum: 110, json: 180, code: 180, markdown: 220,
+  status: 104, bool: 72, int: 78, decimal: 84, bytes: 86, rate: 96, percent: 128, duration: 92, time: 104, period: 160,
+  ip: 134, mac: 146, cidr: 134, port: 64, version: 96, hash: 124, id: 124, user: 150, group: 120, ref: 140, refs: 160,
+  series: 112, progress: 150, money: 96, icon: 56, url: 180, path: 190, tags: 160, enum: 100, json: 170, code: 170, markdown: 200,
 };
-const TEXT_WIDTH = 150;
-const LABEL_WIDTH = 164;
+const TEXT_WIDTH = 130;
+const LABEL_WIDTH = 150;
 /** Below this width of the list rows are stacked. */
 export const NARROW = 620;
 export const SELECT_WIDTH = 40;
@@ -17,9 +17,9 @@ export const ACTIONS_WIDTH = 44;
 
 export function widthOf({ field, name }: Column, label: string): number {
   const width = field.width ?? WIDTHS[field.type] ?? TEXT_WIDTH;
-  const title = field.title.length * 7.4 + 40;
+  const title = field.title.length * 6.8 + 30;
   const known = Math.max(name === label ? Math.max(LABEL_WIDTH, width) : width, Math.min(title, 160));
-  return Math.min(420, Math.max(56, field.many && field.type !== 'ip' ? known + 30 : known));
+  return Math.min(420, Math.max(56, field.many ? known + 16 : known));
 }
 
 /** The columns that fit, in their own order; priority 1 always. */

@@ -3,7 +3,6 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { Dialog, DialogTrigger, Popover } from 'react-aria-components';
 import { fetchFacets, type Address } from '../api/http';
 import { count, format, isNumber } from '../model/format';
 import type { Place } from '../model/place';
@@ -12,6 +11,7 @@ import type { Field, Filter, Json, Op, Query } from '../model/schema';
 import { readTyped } from '../model/typed';
 import { Button } from '../ui/controls';
 import { Icon } from '../ui/icon';
+import { PanelButton } from '../ui/panel-button';
 
 const OP_WORDS: Record<Op, string> = {
   eq: 'is', ne: 'is not', lt: 'less than', le: 'at most', gt: 'more than', ge: 'at least', in: 'is one of',
@@ -76,26 +76,21 @@ export function FilterButton(props: Props) {
   const column = fields.find((one) => one.name === name) ?? first;
   if (!column) return null;
   return (
-    <DialogTrigger>
-      <Button icon="filter">Filter</Button>
-      <Popover className="popover filter-popover" placement="bottom start" offset={6}>
-        <Dialog aria-label="Filter" className="popover-inner">
-          {({ close }) => (
-            <>
-              <label className="field">
-                <span className="field-label">Field</span>
-                <select value={column.name} onChange={(event) => setName(event.target.value)}>
-                  {fields.map((one) => <option key={one.name} value={one.name}>{one.field.title}</option>)}
-                </select>
-              </label>
-              {isCounted(column.field)
-                ? <Counted key={column.name} {...props} column={column} />
-                : <Compare key={column.name} {...props} column={column} close={close} />}
-            </>
-          )}
-        </Dialog>
-      </Popover>
-    </DialogTrigger>
+    <PanelButton icon="filter" label="Filter" text="Filter">
+      {(close) => (
+        <>
+          <label className="field">
+            <span className="field-label">Field</span>
+            <select value={column.name} onChange={(event) => setName(event.target.value)}>
+              {fields.map((one) => <option key={one.name} value={one.name}>{one.field.title}</option>)}
+            </select>
+          </label>
+          {isCounted(column.field)
+            ? <Counted key={column.name} {...props} column={column} />
+            : <Compare key={column.name} {...props} column={column} close={close} />}
+        </>
+      )}
+    </PanelButton>
   );
 }
 

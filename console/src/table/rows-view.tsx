@@ -87,6 +87,7 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
         setDensity={(one) => { setDensity(one); keep('density', one); }}
         count={total.data === undefined ? '' : counted(total.data, type.type)}
         quiet={quiet}
+        short={!filtered && (total.data ?? 0) <= 10}
         word={lowerFirst(plural(type.type))}
       />
       <FilterChips place={place} setPlace={setPlace} columns={all} />

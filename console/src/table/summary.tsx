@@ -1,7 +1,6 @@
 // A count for every value of one field; a press narrows the list to it.
 
 import { useQuery } from '@tanstack/react-query';
-import { ToggleButton } from 'react-aria-components';
 import { fetchFacets, type Address } from '../api/http';
 import { count } from '../model/format';
 import type { Place } from '../model/place';
@@ -40,18 +39,19 @@ export function Summary({ found, at, query, place, setPlace, columns }: Props) {
   return (
     <div className="summary" role="group" aria-label={`${found.view.title} by ${field.title}`}>
       {shown.slice(0, MOST).map(([value, meaning]) => (
-        <ToggleButton
+        <button
+          type="button"
           key={value}
           className="summary-card"
-          isSelected={chosen.includes(value)}
-          onChange={(on) => setPlace({ ...place, where: withValues(place.where, name, on ? [...chosen, value] : chosen.filter((one) => one !== value)) })}
+          aria-pressed={chosen.includes(value)}
+          onClick={() => setPlace({ ...place, where: withValues(place.where, name, chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value]) })}
         >
           <b>{facets.data ? count(counts.get(value) ?? 0) : '–'}</b>
           <span>
             <ToneIcon tone={meaning.tone ?? 'neutral'} icon={meaning.icon} size={14} />
             {meaning.title}
           </span>
-        </ToggleButton>
+        </button>
       ))}
     </div>
   );

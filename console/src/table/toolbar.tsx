@@ -1,14 +1,14 @@
 // Search, filter, count, columns, density, export, and what the view itself can do.
 
 import { useEffect, useRef, useState } from 'react';
-import { Dialog, DialogTrigger, Popover } from 'react-aria-components';
 import { exportAddress, type Address } from '../api/http';
 import { useConsole } from '../console';
 import type { Place } from '../model/place';
 import type { Column, FoundCommand, FoundView } from '../model/registry';
 import type { Query } from '../model/schema';
-import { Button, IconButton } from '../ui/controls';
+import { Button } from '../ui/controls';
 import { Icon } from '../ui/icon';
+import { PanelButton } from '../ui/panel-button';
 import { ActionBar } from './action-bar';
 import { FilterButton } from './filters';
 import type { Density } from './rows-view';
@@ -29,6 +29,8 @@ interface Props {
   count: string;
   /** There is nothing to search in. */
   quiet: boolean;
+  /** So few rows that they need no tools. */
+  short: boolean;
   word: string;
 }
 
@@ -36,10 +38,11 @@ export function Toolbar(props: Props) {
   const { found, at, place, setPlace, all, columns, stacked, embedded, query, quiet } = props;
   const { run } = useConsole();
   const searchable = all.filter(({ field }) => field.search).map(({ field }) => field.title);
-  if (quiet && props.actions.length === 0) return null;
+  const bare = quiet || (embedded && props.short);
+  if (bare && props.actions.length === 0) return null;
   return (
     <div className="toolbar">
-      {!quiet && (
+      {!bare && (
         <>
           {searchable.length > 0 && <Search place={place} setPlace={setPlace} fields={searchable} word={props.word} embedded={embedded} />}
           <FilterButton {...{ found, at, query, place, setPlace }} columns={all} />
@@ -48,8 +51,8 @@ export function Toolbar(props: Props) {
         </>
       )}
       <span className="toolbar-space" />
-      {!quiet && !stacked && <ColumnChoice all={all} shown={columns} place={place} setPlace={setPlace} density={props.density} setDensity={props.setDensity} />}
-      {!quiet && !stacked && (
+      {!bare && !stacked && <ColumnChoice all={all} shown={columns} place={place} setPlace={setPlace} density={props.density} setDensity={props.setDensity} />}
+      {!bare && !stacked && (
         <a className="button quiet square" href={exportAddress(at, { ...query, fields: columns.map((one) => one.name) })} download={`${at.name}-${at.view}.csv`} aria-label="Export as CSV" title="Export as CSV">
           <Icon name="download" size={16} />
         </a>
@@ -105,10 +108,9 @@ function ColumnChoice({ all, shown, place, setPlace, density, setDensity }: Pick
     if (now.length > 0) setPlace({ ...place, columns: now });
   };
   return (
-    <DialogTrigger>
-      <IconButton icon="columns" label="Columns and density" />
-      <Popover className="popover" placement="bottom end" offset={6}>
-        <Dialog aria-label="Columns and density" className="popover-inner">
+    <PanelButton icon="columns" label="Columns and density">
+      {() => (
+        <>
           <div className="segments" role="radiogroup" aria-label="Density">
             {(['compact', 'comfortable'] as const).map((one) => (
               <label key={one} className={density === one ? 'chosen' : ''}>
@@ -128,9 +130,9 @@ function ColumnChoice({ all, shown, place, setPlace, density, setDensity }: Pick
             ))}
           </ul>
           {place.columns && <Button small onPress={() => setPlace({ ...place, columns: undefined })}>As many as fit</Button>}
-        </Dialog>
-      </Popover>
-    </DialogTrigger>
+        </>
+      )}
+    </PanelButton>
   );
 }
 

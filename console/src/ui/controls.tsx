@@ -1,6 +1,6 @@
 // The few controls everything is made of.
 
-import { useEffect, useState, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode, type Ref } from 'react';
 import { Button as AriaButton, type ButtonProps, Tooltip as AriaTooltip, TooltipTrigger } from 'react-aria-components';
 import type { Problem } from '../model/schema';
 import { neutral } from '../model/neutral';
@@ -8,18 +8,20 @@ import { Icon } from './icon';
 
 interface Props extends Omit<ButtonProps, 'className' | 'children' | 'style'> {
   kind?: 'plain' | 'primary' | 'danger' | 'quiet';
-  icon?: string;
-  small?: boolean;
-  className?: string;
+  icon?: string | undefined;
+  small?: boolean | undefined;
+  className?: string | undefined;
   children?: ReactNode;
   /** Why it cannot be pressed: the button stays reachable and says so. */
   reason?: string | undefined;
+  ref?: Ref<HTMLButtonElement>;
 }
 
-export function Button({ kind = 'plain', icon, small, className, children, reason, ...rest }: Props) {
+export function Button({ kind = 'plain', icon, small, className, children, reason, ref, ...rest }: Props) {
   const button = (
     <AriaButton
       {...rest}
+      ref={ref}
       {...(reason ? { onPress: undefined, 'aria-disabled': true, type: 'button' as const } : {})}
       className={['button', kind, small ? 'small' : '', children ? '' : 'square', reason ? 'unavailable' : '', className ?? ''].join(' ')}
     >

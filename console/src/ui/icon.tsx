@@ -3,7 +3,7 @@
 import type { Tone } from '../model/schema';
 
 const DRAWINGS: Record<string, string> = {
-  server: 'M5 4h14a1.5 1.5 0 0 1 1.5 1.5v4A1.5 1.5 0 0 1 19 11H5a1.5 1.5 0 0 1-1.5-1.5v-4A1.5 1.5 0 0 1 5 4ZM5 13h14a1.5 1.5 0 0 1 1.5 1.5v4A1.5 1.5 0 0 1 19 20H5a1.5 1.5 0 0 1-1.5-1.5v-4A1.5 1.5 0 0 1 5 13ZM7.5 7.5h.01M7.5 16.5h.01M11 7.5h5M11 16.5h5',
+  server: 'M5 4h14a1.5 1.5 0 0 1 1.5 1.5v4A1.5 1.5 0 0 1 19 11H5a1.5 1.5 0 0 1-1.5-1.5v-4A1.5 1.5 0 0 1 5 4ZM5 13h14a1.5 1.5 0 0 1 1.5 1.5v4A1.5 1.5 0 0 1 19 20H5a1.5 1.5 0 0 1-1.5-1.5v-4A1.5 1.5 0 0 1 5 13ZM7.5 7.5h.01M7.5 16.5h.01',
   users: 'M9 11.5a3.75 3.75 0 1 0 0-7.5 3.75 3.75 0 0 0 0 7.5ZM2.5 20c.4-3.6 3-5.5 6.5-5.5s6.1 1.9 6.5 5.5M15.5 4.3a3.75 3.75 0 0 1 0 6.9M18 14.9c2 .7 3.2 2.4 3.5 5.1',
   user: 'M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4.5 20.5c.5-4 3.5-6 7.5-6s7 2 7.5 6',
   list: 'M9 6h11.500M9 12h11.500M9 18h11.500M4 6h.01M4 12h.01M4 18h.01',
@@ -95,7 +95,7 @@ export function Icon({ name, size = 17, className, label }: Props) {
       viewBox="0 0 24 24"
       fill="none"
       stroke="currentColor"
-      strokeWidth={1.75}
+      strokeWidth={name === 'more' ? 2.6 : 1.75}
       strokeLinecap="round"
       strokeLinejoin="round"
       {...(label ? { role: 'img', 'aria-label': label } : { 'aria-hidden': true })}
@@ -109,7 +109,7 @@ const TONES: Record<Tone, string> = {
   success: 'circle-check',
   warning: 'alert',
   danger: 'circle-x',
-  neutral: 'circle-off',
+  neutral: 'circle-dash',
   info: 'info',
   active: 'spinner',
 };
