@@ -5,6 +5,7 @@ use bytes::Bytes;
 use schema::{Code, Problem};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// One end of a two-way stream.
 pub struct Duplex {
@@ -65,8 +66,19 @@ impl Duplex {
 
     /// Carries frames both ways between two streams until both directions have ended.
     pub async fn join(self, other: Duplex) {
+        self.carry_until(other, CancellationToken::new()).await;
+    }
+
+    /// As [`Duplex::join`], where this end goes away with `over` and takes no more from then on.
+    pub(crate) async fn carry_until(self, other: Duplex, over: CancellationToken) {
         let ((mut to_a, mut from_a), (mut to_b, mut from_b)) = (self.split(), other.split());
-        tokio::join!(carry(&mut from_a, &mut to_b), carry(&mut from_b, &mut to_a));
+        let back = async move {
+            tokio::select! {
+                () = carry(&mut from_b, &mut to_a) => {}
+                () = over.cancelled() => {}
+            }
+        };
+        tokio::join!(carry(&mut from_a, &mut to_b), back);
     }
 }
 

@@ -1,17 +1,29 @@
 //! The host of all plugins of one role: load, call, watch, shut down.
 
-use crate::{Duplex, HostConfig, Method, Operation, PluginStatus, Services};
+use crate::child::{NotStarted, Runner, Spawner};
+use crate::plugin::{Desired, Found, Plugin, Shared, explain};
+use crate::runner::not_loaded;
+use crate::store::{Stored, store};
+use crate::wire::{Failed, Setup};
+use crate::{Duplex, HostConfig, Method, Operation, PluginState, PluginStatus, Services, Transport};
+use abi::Library;
+use parking_lot::Mutex;
 use schema::{CallMeta, Code, Manifest, Problem};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 /// Runs the plugins of one role. Cheap to clone.
 #[derive(Clone)]
 pub struct Host {
-    statuses: watch::Sender<Arc<Vec<PluginStatus>>>,
+    shared: Arc<Shared>,
+    plugins: Arc<Mutex<BTreeMap<String, Plugin>>>,
+    /// Loading is one after the other, so that two files with one name cannot both be first.
+    loading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Host {
@@ -19,19 +31,30 @@ impl Host {
     ///
     /// # Errors
     /// The state directory cannot be made, or a runner is asked for without a program.
-    pub async fn start(config: HostConfig, services: Arc<dyn Services>) -> Result<Host, Problem> {
-        let _ = (config, services);
-        Ok(Host { statuses: watch::Sender::new(Arc::new(Vec::new())) })
+    pub async fn start(mut config: HostConfig, services: Arc<dyn Services>) -> Result<Host, Problem> {
+        if config.transport == Transport::Runner && config.runner.is_none() {
+            return Err(Problem::internal("a host with runners needs a program that becomes one."));
+        }
+        let state = &config.state_dir;
+        let made = std::fs::create_dir_all(state).and_then(|()| std::path::absolute(state));
+        config.state_dir = made.map_err(|e| {
+            Problem::internal(format!("the directory {} cannot be made: {e}.", state.display()))
+                .fix("Look at its owner and file system.")
+        })?;
+        let spawner = Spawner::new().map_err(|e| Problem::internal(format!("no thread can be started: {e}.")))?;
+        let statuses = watch::Sender::new(Arc::new(Vec::new()));
+        let shared = Arc::new(Shared { config, services, spawner, tasks: TaskTracker::new(), statuses });
+        Ok(Host { shared, plugins: Arc::default(), loading: Arc::default() })
     }
 
-    /// Loads the library at `path`, whatever it holds, and starts its service. It returns once the manifest is read;
-    /// a plugin that cannot be used is listed as failed, with cause and remedy.
+    /// Loads the library at `path`, whatever it holds, and starts it. It returns once the manifest is read; a plugin
+    /// that cannot be used is listed as failed, with cause and remedy. One with the id of a plugin that runs takes
+    /// its place.
     ///
     /// # Errors
     /// Cause and remedy in a line each.
     pub async fn load(&self, path: &Path) -> Result<Manifest, Problem> {
-        let _ = path;
-        Err(Problem::new(Code::Unavailable, "no plugin can be loaded yet."))
+        self.load_file(path, None).await
     }
 
     /// Loads the library at `path` if it has this length and blake3 hash.
@@ -39,33 +62,176 @@ impl Host {
     /// # Errors
     /// It has not, or as for [`Host::load`].
     pub async fn load_verified(&self, path: &Path, bytes: u64, blake3: &str) -> Result<Manifest, Problem> {
-        let _ = (bytes, blake3);
-        self.load(path).await
+        self.load_file(path, Some((bytes, blake3.to_owned()))).await
+    }
+
+    async fn load_file(&self, path: &Path, expected: Option<(u64, String)>) -> Result<Manifest, Problem> {
+        let _loading = self.loading.lock().await;
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let (from, directory) = (path.to_owned(), self.shared.config.state_dir.join("libraries"));
+        let storing = tokio::task::spawn_blocking(move || {
+            store(&from, expected.as_ref().map(|(bytes, hash)| (*bytes, hash.as_str())), &directory)
+        });
+        let stored = storing.await.map_err(|e| Problem::internal(e.to_string())).and_then(|stored| stored);
+        let stored = stored.inspect_err(|problem| self.list_failed(&stem, None, problem))?;
+        if let Some(running) = self.find_same(&stored) {
+            return Ok((*running.manifest).clone());
+        }
+        let found = self.probe(&stored).await.map_err(|failed| {
+            let remedy = explain(&failed, &stored);
+            Problem::new(Code::BadRequest, failed.cause).fix(remedy)
+        });
+        let found = found.and_then(|found| self.check_name(found));
+        let found = found.inspect_err(|problem| self.list_failed(&stem, Some(&stored), problem))?;
+        let manifest = found.manifest.clone();
+        self.start_plugin(found).await;
+        Ok((*manifest).clone())
+    }
+
+    fn find_same(&self, stored: &Stored) -> Option<Plugin> {
+        self.plugins.lock().values().find(|plugin| plugin.stored.blake3 == stored.blake3).cloned()
+    }
+
+    fn check_name(&self, found: Found) -> Result<Found, Problem> {
+        let info = &found.manifest.plugin;
+        let other = self.plugins.lock().get(&info.name).map(|plugin| plugin.manifest.plugin.id.clone());
+        match other {
+            Some(id) if id != info.id => {
+                Err(Problem::new(Code::Conflict, format!("the name {} belongs to the plugin {id}.", info.name))
+                    .fix("Remove one of the two plugins."))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    fn list_failed(&self, stem: &str, stored: Option<&Stored>, problem: &Problem) {
+        let name = if self.plugins.lock().contains_key(stem) { format!("{stem}.so") } else { stem.to_owned() };
+        self.shared.put(PluginStatus {
+            name,
+            manifest: None,
+            state: PluginState::Failed,
+            cause: Some(problem.message.clone()),
+            remedy: problem.fix.clone(),
+            last_panic: None,
+            pid: None,
+            sandbox: None,
+            blake3: stored.map(|s| s.blake3.clone()).unwrap_or_default(),
+            bytes: stored.map(|s| s.bytes).unwrap_or_default(),
+            crashes: 0,
+        });
+    }
+
+    async fn start_plugin(&self, found: Found) {
+        let (manifest, runs) = (found.manifest.clone(), found.manifest.runs_in(self.shared.config.role));
+        let name = manifest.plugin.name.clone();
+        let before = self.plugins.lock().remove(&name);
+        if let Some(before) = before {
+            before.want(|_| Desired::Gone);
+            before.gone().await;
+        }
+        self.shared.put(PluginStatus {
+            name: name.clone(),
+            manifest: Some((*manifest).clone()),
+            // A plugin of the other role only is known and does nothing here.
+            state: if runs { PluginState::Starting } else { PluginState::Ok },
+            cause: None,
+            remedy: None,
+            last_panic: None,
+            pid: None,
+            sandbox: None,
+            blake3: found.stored.blake3.clone(),
+            bytes: found.stored.bytes,
+            crashes: 0,
+        });
+        if runs {
+            let plugin = Plugin::start(found, &self.shared);
+            self.plugins.lock().insert(name, plugin);
+        }
+    }
+
+    /// Reads the manifest: in a runner that may do nothing, where runners are used.
+    async fn probe(&self, stored: &Stored) -> Result<Found, Failed> {
+        let (json, panic_unwind) = match self.shared.config.transport {
+            Transport::Runner => self.probe_in_runner(stored).await?,
+            Transport::InProcess => probe_here(stored, self.shared.config.limits.open).await?,
+        };
+        let manifest = Manifest::parse(json.as_bytes()).map_err(|faults| Failed {
+            cause: match (json.is_empty(), faults.first()) {
+                (false, Some(fault)) => format!("The plugin's manifest is wrong: {fault}."),
+                _ => "The plugin panicked while it made its manifest.".to_owned(),
+            },
+            remedy: "Report it to the plugin's vendor.".to_owned(),
+            details: Some(faults.iter().map(|fault| format!("{fault}\n")).collect()),
+        })?;
+        Ok(Found { manifest: Arc::new(manifest), json, stored: stored.clone(), panic_unwind })
+    }
+
+    async fn probe_in_runner(&self, stored: &Stored) -> Result<(String, bool), Failed> {
+        let (config, vendor) = (&self.shared.config, "Report it to the plugin's vendor.");
+        let program = config.runner.as_ref().ok_or_else(|| Failed {
+            cause: "This host has no program for runners.".to_owned(),
+            remedy: vendor.to_owned(),
+            details: None,
+        })?;
+        let setup = Setup {
+            library: stored.path.clone(),
+            plugin: stored.blake3.clone(),
+            needs: schema::Needs::default(),
+            files: None,
+            memory_mib: config.limits.memory_mib,
+            host_pid: std::process::id(),
+            open: None,
+        };
+        let probing = Runner::start(&self.shared.spawner, program, &setup, &self.shared.tasks);
+        match tokio::time::timeout(config.limits.open, probing).await {
+            Ok(Ok((_, hello))) => Ok((hello.manifest, hello.panic_unwind)),
+            Ok(Err(NotStarted::Failed(failed))) => Err(failed),
+            Ok(Err(other)) => Err(Failed { cause: format!("{other}."), remedy: vendor.to_owned(), details: None }),
+            Err(_) => Err(Failed {
+                cause: "The plugin did not give its manifest in time.".to_owned(),
+                remedy: vendor.to_owned(),
+                details: None,
+            }),
+        }
     }
 
     /// Ends the plugin and forgets it.
     pub async fn unload(&self, plugin: &str) {
-        let _ = plugin;
+        let known = self.plugins.lock().remove(plugin);
+        if let Some(known) = known {
+            known.want(|_| Desired::Gone);
+            known.gone().await;
+        }
+        self.shared.statuses.send_modify(|all| Arc::make_mut(all).retain(|status| status.name != plugin));
     }
 
     /// Ends the plugin until it is enabled again.
     pub async fn disable(&self, plugin: &str) {
-        let _ = plugin;
+        if let Some(known) = self.plugins.lock().get(plugin) {
+            known.want(|_| Desired::Disabled);
+        }
     }
 
-    /// Starts a disabled, failed or quarantined plugin again.
+    /// Starts a disabled, failed or quarantined plugin again; restarts one that runs.
     pub async fn enable(&self, plugin: &str) {
-        let _ = plugin;
+        if let Some(known) = self.plugins.lock().get(plugin) {
+            known.want(Desired::again);
+        }
     }
 
     /// All plugins, by name.
     pub fn plugins(&self) -> Arc<Vec<PluginStatus>> {
-        self.statuses.borrow().clone()
+        self.shared.statuses.borrow().clone()
+    }
+
+    /// The plugin with this name.
+    pub fn plugin(&self, name: &str) -> Option<PluginStatus> {
+        self.shared.statuses.borrow().iter().find(|status| status.name == name).cloned()
     }
 
     /// Changes of [`Host::plugins`].
     pub fn watch(&self) -> watch::Receiver<Arc<Vec<PluginStatus>>> {
-        self.statuses.subscribe()
+        self.shared.statuses.subscribe()
     }
 
     /// Begins an operation. Waits a while for a plugin that is just being started again.
@@ -79,8 +245,33 @@ impl Host {
         meta: CallMeta,
         payload: Value,
     ) -> Result<Operation, Problem> {
-        let _ = (plugin, method, meta, payload);
-        Err(Problem::new(Code::Unavailable, "no plugin can be called yet."))
+        let known = self.plugins.lock().get(plugin).cloned();
+        let Some(known) = known else { return Err(self.unknown(plugin)) };
+        match &method {
+            Method::Command(id) if known.manifest.command(id).is_none() => {
+                return Err(Problem::new(Code::UnknownCommand, format!("the plugin {plugin} has no command {id}.")));
+            }
+            Method::Query(id) if known.manifest.type_of(id).is_none_or(|kind| kind.computed.is_none()) => {
+                return Err(Problem::not_found(format!("the plugin {plugin} answers no queries of {id}.")));
+            }
+            Method::Channel { .. } if !known.manifest.plugin.channels => {
+                return Err(Problem::not_found(format!("the plugin {plugin} takes no channels.")));
+            }
+            _ => {}
+        }
+        let board = known.board(self.shared.config.limits.wait_for_start, || self.plugin(plugin)).await?;
+        board.begin(&method, meta, &payload)
+    }
+
+    fn unknown(&self, plugin: &str) -> Problem {
+        match self.plugin(plugin) {
+            Some(status) if status.manifest.is_some() => Problem::new(
+                Code::UnsupportedByHost,
+                format!("the plugin {plugin} does not run as {}.", self.shared.config.role.as_str()),
+            ),
+            Some(status) => status.problem(),
+            None => Problem::not_found(format!("there is no plugin {plugin}.")),
+        }
     }
 
     /// Hands the plugin a channel that its other role opened, and carries it until both directions have ended.
@@ -88,12 +279,43 @@ impl Host {
     /// # Errors
     /// As for [`Host::call`]. Later faults end the streams of `duplex`.
     pub async fn accept_channel(&self, plugin: &str, key: &str, meta: CallMeta, duplex: Duplex) -> Result<(), Problem> {
-        let _ = duplex;
-        self.call(plugin, Method::Channel { key: key.to_owned() }, meta, Value::Null).await.map(|_| ())
+        let mut operation = self.call(plugin, Method::Channel { key: key.to_owned() }, meta, Value::Null).await?;
+        let (ours, over) = (operation.open_stream("channel")?, operation.op.over.clone());
+        self.shared.tasks.spawn(async move {
+            let ended = async { while operation.next().await.is_some() {} };
+            tokio::join!(ended, ours.carry_until(duplex, over));
+        });
+        Ok(())
     }
 
     /// Ends every plugin: a request to stop, then force after `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
-        let _ = deadline;
+        let plugins: Vec<Plugin> = std::mem::take(&mut *self.plugins.lock()).into_values().collect();
+        for plugin in &plugins {
+            plugin.want(|_| Desired::Gone);
+        }
+        let all = futures::future::join_all(plugins.iter().map(Plugin::gone));
+        // What is left after the deadline dies with this process.
+        let _ = tokio::time::timeout(deadline, all).await;
+        self.shared.tasks.close();
+    }
+}
+
+/// Reads the manifest in this process, which trusts the plugin.
+async fn probe_here(stored: &Stored, limit: Duration) -> Result<(String, bool), Failed> {
+    let path = stored.path.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let library = Library::load(&path).map_err(|e| not_loaded(&e))?;
+        Ok((String::from_utf8_lossy(&library.manifest()).into_owned(), library.info().panic_unwind))
+    });
+    let vendor = || "Report it to the plugin's vendor.".to_owned();
+    match tokio::time::timeout(limit, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(e)) => Err(Failed { cause: e.to_string(), remedy: vendor(), details: None }),
+        Err(_) => Err(Failed {
+            cause: "The plugin did not give its manifest in time.".to_owned(),
+            remedy: vendor(),
+            details: None,
+        }),
     }
 }

@@ -3,23 +3,25 @@
 //! A crash, a hang, a panic or a malformed message of a plugin becomes a [`schema::Problem`] and a [`PluginStatus`];
 //! the host goes on. It knows nothing of jobs, machines or rows: those are [`Services`] of the role it runs in.
 
+#![allow(unsafe_code)] // changing accounts, reading into spare capacity
+
+mod child;
 mod config;
 mod duplex;
 mod host;
+mod in_process;
 mod operation;
+mod plugin;
+mod runner;
 mod services;
+mod store;
 mod switchboard;
+mod wire;
 
 pub use config::{HostConfig, Limits, PluginState, PluginStatus, RunnerProgram, Sandbox, Transport};
 pub use duplex::{Closed, Duplex, Receiver, Sender};
 pub use host::Host;
 pub use operation::{Canceller, Method, OpEvent, Operation};
+pub use runner::runner_main;
 pub use schema::CallMeta;
 pub use services::{Level, Services};
-
-use std::process::ExitCode;
-
-/// A runner: what `<program> plugin-runner` becomes. Call it before anything else starts a thread.
-pub fn runner_main() -> ExitCode {
-    ExitCode::FAILURE
-}

@@ -71,11 +71,12 @@ fn declaration(input: &DeriveInput, fields: &[&Field]) -> Result<TokenStream> {
             label.get_or_insert_with(|| name.clone());
             keys.push(name.clone());
         }
+        let named = keys.contains(&name) || label.as_ref() == Some(&name);
         let hints = FieldHints::read(field)?;
         if hints.kind.as_deref() == Some("status") {
             status.get_or_insert_with(|| name.clone());
         }
-        entries.push(hints.entry(&name, field));
+        entries.push(hints.entry(&name, named, field));
     }
     let first = fields.first().and_then(|f| f.ident.as_ref()).map(plain);
     let label = label.or(first).ok_or_else(|| Error::new_spanned(ident, "a row has at least one field"))?;
@@ -236,7 +237,8 @@ impl FieldHints {
         Ok(())
     }
 
-    fn entry(&self, name: &str, field: &Field) -> TokenStream {
+    /// `named`: the field is one that rows are known by.
+    fn entry(&self, name: &str, named: bool, field: &Field) -> TokenStream {
         let (rust, description, title) = (&field.ty, doc(&field.attrs), title(name));
         let kind = match &self.kind {
             Some(kind) => {
@@ -251,10 +253,12 @@ impl FieldHints {
         let is_list = matches!(self.kind.as_deref(), Some("tags" | "refs" | "series" | "json"));
         let many = if is_list { quote!(false) } else { quote!(<#rust as ::sdk::FieldValue>::MANY) };
         let (assignments, values) = (&self.assignments, &self.values);
+        let priority = named.then(|| quote!(field.priority = 1;));
         quote! {(#name.into(), {
             let mut field = ::sdk::schema::Field::new(#title, #kind);
             field.many = #many;
             field.description = #description.into();
+            #priority
             field.values = ::core::iter::IntoIterator::into_iter([#(#values),*]).collect();
             #(#assignments;)*
             field

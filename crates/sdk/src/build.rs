@@ -38,6 +38,8 @@ fn title_of(name: &str) -> String {
 pub(crate) fn command<A: Args, R: Output>(id: &str, title: &str) -> Command {
     let mut command: Command =
         serde_json::from_value(json!({"id": id, "title": title})).expect("id and title are all a command needs");
+    // Any of them may tell how far it is, at any time.
+    command.progress = true;
     command.input = input_schema::<A>();
     command.output = output_schema::<R>();
     if !A::POSITIONAL.is_empty() {

@@ -71,6 +71,10 @@ impl Operation {
     /// Asks the host and waits for its answer.
     pub(crate) async fn request(&self, method: &str, payload: &Value) -> Result<Value> {
         let payload = serde_json::to_vec(payload)?;
+        if payload.len() > abi::MAX_MESSAGE {
+            let text = format!("a request of {} bytes is longer than {}.", payload.len(), abi::MAX_MESSAGE);
+            return Err(fault(Code::Quota, text).fix("Send it in parts."));
+        }
         let (answer, waiting) = oneshot::channel();
         let request = {
             let mut inner = self.lock();

@@ -12,7 +12,6 @@ struct Greet {
 }
 
 #[derive(Row)]
-#[row(label = "who")]
 struct Greeting {
     #[key]
     who: String,
@@ -28,13 +27,14 @@ async fn greet(ctx: Ctx, args: Greet) -> Result<Greeting> {
         ctx.sleep(Duration::from_secs_f64(args.seconds / 10.0)).await?;
     }
     let (known, _) = ctx.rows::<Greeting>().query(&Query::default()).await?;
-    let count = known.into_iter().find(|row| row.who == args.to).map_or(1, |row| row.count + 1);
+    let count = known.iter().find(|row| row.who == args.to).map_or(1, |row| row.count + 1);
     let greeting = Greeting { who: args.to, at: Time::now(), count };
     ctx.rows().upsert(std::slice::from_ref(&greeting)).await?;
     Ok(greeting)
 }
 
 pub fn app() -> App {
-    App::new("org.bailiwick.hello").command("greet", "Greet someone", greet).stored::<Greeting>().table("Greetings")
+    let app = App::new("org.bailiwick.hello").command("greet", "Greet someone", greet);
+    app.command_options(|c| c.effect = Effect::Write).stored::<Greeting>().table("Greetings")
 }
 export!(app);

@@ -1,0 +1,321 @@
+//! One running operation on the host's side: its events in order, its streams and its credit.
+
+use super::{GRANT_STEP, MOST_CREDIT, Switchboard, cut_off};
+use crate::OpEvent;
+use crate::duplex::{Credit, Sink};
+use abi::{GONE, INITIAL_CREDIT, credit_arg, signal};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use schema::{CallMeta, Code, Problem, Progress};
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Log records that wait for a slow caller.
+const MOST_LOGS: usize = 256;
+
+type Frames = mpsc::UnboundedReceiver<Result<Bytes, Problem>>;
+
+pub(crate) struct Op {
+    pub(crate) id: u64,
+    pub(crate) call: CallMeta,
+    /// Set once it has ended, whatever its caller has read of it.
+    pub(crate) over: CancellationToken,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    /// What happened and what it is worth in credit, in order.
+    queue: VecDeque<(OpEvent, usize)>,
+    logs: usize,
+    left: i64,
+    taken: usize,
+    streams: HashMap<u32, HostStream>,
+    next_stream: u32,
+    requests: usize,
+    stopping: Option<Code>,
+    over: bool,
+}
+
+/// A stream as the host keeps it.
+pub(super) struct HostStream {
+    /// What the plugin may still send.
+    left: i64,
+    frames: Option<mpsc::UnboundedSender<Result<Bytes, Problem>>>,
+    /// What the host may still feed.
+    input: Arc<Semaphore>,
+}
+
+impl HostStream {
+    pub(super) fn new() -> (HostStream, Arc<Semaphore>, Frames) {
+        let (frames, received) = mpsc::unbounded_channel();
+        let input = Arc::new(Semaphore::new(INITIAL_CREDIT as usize));
+        (HostStream { left: INITIAL_CREDIT, frames: Some(frames), input: input.clone() }, input, received)
+    }
+
+    fn finish(&mut self, problem: Option<Problem>) {
+        if let (Some(frames), Some(problem)) = (self.frames.take(), problem) {
+            let _ = frames.send(Err(problem));
+        }
+    }
+}
+
+impl Op {
+    pub(super) fn new(id: u64, call: CallMeta) -> Arc<Op> {
+        let state = State {
+            queue: VecDeque::new(),
+            logs: 0,
+            left: INITIAL_CREDIT,
+            taken: 0,
+            streams: HashMap::new(),
+            next_stream: 2,
+            requests: 0,
+            stopping: None,
+            over: false,
+        };
+        let (over, changed) = (CancellationToken::new(), Notify::new());
+        Arc::new(Op { id, call, over, state: Mutex::new(state), changed })
+    }
+
+    /// The next event, and the credit that is to be granted for those that were read.
+    pub(super) async fn next(&self) -> (OpEvent, Option<u32>) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let mut state = self.state.lock();
+                if let Some((event, cost)) = state.queue.pop_front() {
+                    state.logs -= usize::from(matches!(event, OpEvent::Log { .. }));
+                    state.taken += cost;
+                    let due = state.taken >= GRANT_STEP;
+                    let grant = due.then(|| std::mem::take(&mut state.taken));
+                    state.left += grant.unwrap_or(0) as i64;
+                    return (event, grant.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)));
+                }
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn push(&self, event: OpEvent, cost: usize) {
+        {
+            let mut state = self.state.lock();
+            if state.over {
+                return;
+            }
+            state.queue.push_back((event, cost));
+        }
+        self.changed.notify_one();
+    }
+
+    /// Only the latest progress waits for a slow caller.
+    pub(super) fn progress(&self, progress: Progress) -> i64 {
+        let mut state = self.state.lock();
+        if state.over {
+            return GONE;
+        }
+        match state.queue.back_mut() {
+            Some((OpEvent::Progress(last), _)) => *last = progress,
+            _ => state.queue.push_back((OpEvent::Progress(progress), 0)),
+        }
+        let left = state.left;
+        drop(state);
+        self.changed.notify_one();
+        left
+    }
+
+    pub(super) fn log(&self, event: OpEvent) {
+        {
+            let mut state = self.state.lock();
+            if state.over || state.logs >= MOST_LOGS {
+                return;
+            }
+            state.logs += 1;
+            state.queue.push_back((event, 0));
+        }
+        self.changed.notify_one();
+    }
+
+    /// Takes credit for a message; nothing where there was none left.
+    pub(super) fn spend(&self, cost: usize) -> Option<i64> {
+        let mut state = self.state.lock();
+        (state.left > 0).then(|| {
+            state.left -= cost as i64;
+            state.left
+        })
+    }
+
+    /// Notes why it is asked to stop; false where it was asked before or has ended.
+    pub(super) fn begin_stop(&self, code: Code) -> bool {
+        let mut state = self.state.lock();
+        if state.over || state.stopping.is_some() {
+            return false;
+        }
+        state.stopping = Some(code);
+        true
+    }
+
+    /// Ends it; false where it had ended.
+    pub(super) fn end(&self, result: Result<Value, Problem>) -> bool {
+        {
+            let mut state = self.state.lock();
+            if std::mem::replace(&mut state.over, true) {
+                return false;
+            }
+            let event = match result {
+                Ok(value) => OpEvent::Done(value),
+                Err(mut problem) => {
+                    // Its caller knows by which of the two it was stopped; the plugin does not.
+                    if problem.code == Code::Cancelled && state.stopping == Some(Code::Deadline) {
+                        problem.code = Code::Deadline;
+                        problem.message = "it took longer than it may.".to_owned();
+                        problem.retryable = Code::Deadline.retryable();
+                    }
+                    OpEvent::Fault(problem)
+                }
+            };
+            for stream in state.streams.values_mut() {
+                stream.input.close();
+                stream.finish(Some(match &event {
+                    OpEvent::Fault(problem) => problem.clone(),
+                    _ => cut_off(),
+                }));
+            }
+            state.streams.clear();
+            state.queue.push_back((event, 0));
+        }
+        self.over.cancel();
+        self.changed.notify_one();
+        true
+    }
+
+    pub(super) fn begin_request(&self, most: usize) -> bool {
+        let mut state = self.state.lock();
+        if state.requests >= most {
+            return false;
+        }
+        state.requests += 1;
+        true
+    }
+
+    pub(super) fn end_request(&self) {
+        let mut state = self.state.lock();
+        state.requests = state.requests.saturating_sub(1);
+    }
+
+    /// A number for a stream of the host's; those of the plugin are odd.
+    pub(super) fn next_stream(&self) -> u32 {
+        let mut state = self.state.lock();
+        state.next_stream += 2;
+        state.next_stream - 2
+    }
+
+    pub(super) fn add_stream(&self, id: u32, stream: HostStream, most: usize) -> bool {
+        let mut state = self.state.lock();
+        if state.over || state.streams.len() >= most || state.streams.contains_key(&id) {
+            return false;
+        }
+        state.streams.insert(id, stream);
+        true
+    }
+
+    pub(super) fn frame(&self, stream: u32, frame: Bytes) -> Result<i64, &'static str> {
+        let mut state = self.state.lock();
+        let Some(stream) = state.streams.get_mut(&stream) else { return Ok(GONE) };
+        let Some(frames) = &stream.frames else { return Ok(GONE) };
+        if stream.left <= 0 {
+            return Err("it sent more than it was granted");
+        }
+        stream.left -= frame.len() as i64;
+        if frames.send(Ok(frame)).is_err() {
+            stream.frames = None;
+            return Ok(GONE);
+        }
+        Ok(stream.left)
+    }
+
+    pub(super) fn end_of_stream(&self, stream: u32, problem: Option<Problem>) {
+        if let Some(stream) = self.state.lock().streams.get_mut(&stream) {
+            stream.finish(problem);
+        }
+    }
+
+    /// The plugin took bytes off a stream; none means that it takes no more.
+    pub(super) fn grant(&self, stream: u32, bytes: usize) -> Result<(), &'static str> {
+        let state = self.state.lock();
+        let Some(stream) = state.streams.get(&stream) else { return Ok(()) };
+        if bytes == 0 {
+            stream.input.close();
+        } else if bytes > MOST_CREDIT || stream.input.available_permits() + bytes > MOST_CREDIT {
+            return Err("it granted more than can be used");
+        } else {
+            stream.input.add_permits(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Feeds a stream of an operation.
+pub(super) struct OpSink {
+    pub(super) board: Arc<Switchboard>,
+    pub(super) op: Arc<Op>,
+    pub(super) id: u32,
+}
+
+impl Sink for OpSink {
+    fn frame(&self, frame: Bytes) -> bool {
+        if self.op.over.is_cancelled() {
+            return false;
+        }
+        self.board.feed(self.op.id, self.id, frame);
+        true
+    }
+
+    fn end(&self, problem: Option<Problem>) {
+        if !self.op.over.is_cancelled() {
+            let data = problem.and_then(|problem| serde_json::to_vec(&problem).ok()).unwrap_or_default();
+            self.board.signal(self.op.id, signal::END_INPUT, u64::from(self.id), &data);
+        }
+    }
+}
+
+/// Grants a plugin what its caller took off a stream.
+pub(super) struct OpCredit {
+    board: Arc<Switchboard>,
+    op: Arc<Op>,
+    id: u32,
+    taken: AtomicUsize,
+}
+
+impl OpCredit {
+    pub(super) fn new(board: Arc<Switchboard>, op: Arc<Op>, id: u32) -> OpCredit {
+        OpCredit { board, op, id, taken: AtomicUsize::new(0) }
+    }
+}
+
+impl Credit for OpCredit {
+    fn taken(&self, bytes: usize) {
+        if self.taken.fetch_add(bytes, Ordering::AcqRel) + bytes < GRANT_STEP {
+            return;
+        }
+        let grant = self.taken.swap(0, Ordering::AcqRel);
+        if let Some(stream) = self.op.state.lock().streams.get_mut(&self.id) {
+            stream.left += grant as i64;
+        }
+        let bytes = u32::try_from(grant).unwrap_or(u32::MAX);
+        self.board.signal(self.op.id, signal::CREDIT, credit_arg(self.id, bytes), &[]);
+    }
+
+    fn closed(&self) {
+        if let Some(stream) = self.op.state.lock().streams.get_mut(&self.id) {
+            stream.frames = None;
+        }
+        if !self.op.over.is_cancelled() {
+            self.board.signal(self.op.id, signal::CREDIT, credit_arg(self.id, 0), &[]);
+        }
+    }
+}
