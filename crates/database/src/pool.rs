@@ -308,3 +308,114 @@ fn run_reader(conn: &Connection, shared: &Shared, queue: &Mutex<mpsc::Receiver<R
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{Lookup as _, Store as _};
+    use jiff::Timestamp;
+
+    const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+    fn limit_pages(database: &Database, more: i64) {
+        let limited = database.write_blocking(move |w| {
+            let pages: i64 = w.conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            w.conn.query_row(&format!("PRAGMA max_page_count = {}", pages + more), [], |_| Ok(()))?;
+            Ok(())
+        });
+        limited.expect("a limit takes no room");
+    }
+
+    #[test]
+    fn closures_that_find_the_disk_full_store_nothing_and_the_others_do() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let database = Database::open(&dir.path().join("bailiwick.db")).expect("a fresh file");
+        limit_pages(&database, 60);
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let database = database.clone();
+                std::thread::spawn(move || {
+                    let one = |n| {
+                        let name = format!("{thread} {n}");
+                        let write = move |w: &mut Write<'_>| {
+                            w.create_group(&name, &"x".repeat(30_000), NOW)?;
+                            Ok(())
+                        };
+                        let told: Result<(), Error> = database.write_blocking(write);
+                        (format!("{thread} {n}"), told)
+                    };
+                    (0..10).map(one).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let told: Vec<_> = threads.into_iter().flat_map(|t| t.join().expect("no panic")).collect();
+        let stored = |name: String| database.read_blocking(move |r| Ok(r.find_group(&name).is_ok()));
+        for (name, answer) in &told {
+            assert_eq!(stored(name.clone()).expect("a read"), answer.is_ok(), "{name} {answer:?}");
+        }
+        let full =
+            told.iter().filter(|(_, t)| t.is_err()).map(|(_, t)| schema::Problem::from(copy(t))).collect::<Vec<_>>();
+        assert!(!full.is_empty() && full.len() < told.len(), "{} of {}", full.len(), told.len());
+        assert!(full.iter().all(|p| p.code == schema::Code::Unavailable), "{full:?}");
+        limit_pages(&database, 100_000);
+        database.write_blocking(|w| Ok(w.create_group("after", "", NOW)?)).expect("there is room again");
+    }
+
+    fn copy(told: &Result<(), Error>) -> Error {
+        match told {
+            Err(Error::Problem(problem)) => Error::Problem(problem.clone()),
+            Err(Error::Full) => Error::Full,
+            other => Error::Problem(schema::Problem::internal(format!("{other:?}"))),
+        }
+    }
+
+    #[test]
+    fn waiting_closures_share_a_commit() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let database = Database::open(&dir.path().join("bailiwick.db")).expect("a fresh file");
+        let mut commits = database.changes();
+        let (go, gate) = mpsc::channel::<()>();
+        let first = database.clone();
+        let held = std::thread::spawn(move || {
+            first.write_blocking(move |_| {
+                gate.recv().expect("the gate opens");
+                Ok(())
+            })
+        });
+        let (done, all_done) = mpsc::channel();
+        for n in 0..20 {
+            let done = done.clone();
+            let write = move |w: &mut Write<'_>| {
+                w.create_group(&n.to_string(), "", NOW)?;
+                Ok(())
+            };
+            database.send_write(write, move |result| drop(done.send(result))).expect("the queue is open");
+        }
+        go.send(()).expect("the writer waits");
+        held.join().expect("no panic").expect("a write");
+        (0..20).for_each(|_| all_done.recv().expect("an answer").expect("a write"));
+        let mut count = 0;
+        while commits.try_recv().is_ok() {
+            count += 1;
+        }
+        assert!(count <= 2, "{count} commits for 20 closures that waited");
+    }
+
+    #[test]
+    fn the_last_clone_may_go_inside_a_closure() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let database = Database::open(&dir.path().join("bailiwick.db")).expect("a fresh file");
+        let inside = database.clone();
+        let (dropped, gate) = mpsc::channel::<()>();
+        let (done, ended) = mpsc::channel();
+        let write = move |_: &mut Write<'_>| {
+            gate.recv().expect("the outer clone goes");
+            drop(inside);
+            Ok(())
+        };
+        database.send_write(write, move |result| drop(done.send(result))).expect("the queue is open");
+        drop(database);
+        dropped.send(()).expect("the closure waits");
+        ended.recv().expect("an answer").expect("a write");
+    }
+}

@@ -1,5 +1,7 @@
 //! What plugins publish comes back through the one query form.
 
+#![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
+
 use database::{ChangedKeys, Database, PublishOutcome, Rows, Scope};
 use fleet::{Facts, MachineId, NewMachine, Store as _};
 use jiff::{SignedDuration, Timestamp};
@@ -401,4 +403,15 @@ fn one_row_and_rows_by_key() {
         Ok(some.rows)
     });
     assert_eq!(read.unwrap(), vec![vec![json!(site.machines[2]), json!("PC-02"), json!("offline")]]);
+}
+
+#[test]
+fn every_type_of_the_core_can_be_queried_with_all_its_fields() {
+    let site = Site::new(1);
+    for (name, kind) in fleet::manifest().types {
+        let rows = site.query(&format!("fleet.{name}"), json!({"q": "nothing is called this"})).unwrap();
+        assert_eq!(rows.keys.len(), 0);
+        let missing: Vec<_> = kind.fields.keys().filter(|field| !rows.columns.contains(field)).collect();
+        assert!(missing.is_empty(), "fleet.{name} has no {missing:?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The storage of `fleet` and `jobs` on a real file.
 
+#![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
+
 use database::{ChangedKeys, Database};
 use fleet::{Facts, Lookup as _, MachineId, NewMachine, Presence, Status, Store as _, Warning};
 use jiff::{SignedDuration, Timestamp};

@@ -1,6 +1,8 @@
 //! Thousands of seeded histories of an administrator, its agents and a link that loses, repeats and reorders, all of
 //! which crash and come back. `SEED=n cargo test -p jobs --test simulation` replays one.
 
+#![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
+
 #[path = "simulation/agent.rs"]
 mod agent;
 #[path = "simulation/memory.rs"]
