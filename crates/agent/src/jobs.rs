@@ -3,7 +3,7 @@
 
 mod streams;
 
-pub use streams::Streams;
+pub(crate) use streams::Streams;
 
 use crate::core::Core;
 use crate::journal::{JobRecord, JournalError, Phase};
@@ -28,21 +28,17 @@ const CANCEL_GRACE: Duration = Duration::from_secs(8);
 
 /// The jobs that run now.
 #[derive(Default)]
-pub struct Running(Mutex<HashMap<Uuid, Arc<Live>>>);
+pub(crate) struct Running(Mutex<HashMap<Uuid, Arc<Live>>>);
 
 /// One running job, for those who want something of it.
-pub struct Live {
+pub(crate) struct Live {
     cancel: CancellationToken,
-    pub streams: Streams,
+    pub(crate) streams: Streams,
 }
 
 impl Running {
-    pub fn get(&self, job: Uuid) -> Option<Arc<Live>> {
+    pub(crate) fn get(&self, job: Uuid) -> Option<Arc<Live>> {
         self.0.lock().get(&job).cloned()
-    }
-
-    pub fn count(&self) -> usize {
-        self.0.lock().len()
     }
 }
 
@@ -60,7 +56,7 @@ impl End {
 }
 
 /// Takes a job over, or says again how it stands. An error means that it was not taken over.
-pub async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), JournalError> {
+pub(crate) async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), JournalError> {
     let job = assign.job;
     let refused = core.policy.allows(&assign.command).err();
     let phase = match refused {
@@ -90,7 +86,7 @@ pub async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), JournalError
 }
 
 /// Cancels a job. One that never came here will not run when it comes.
-pub async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalError> {
+pub(crate) async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalError> {
     if let Some(live) = core.running.get(job) {
         live.cancel.cancel();
         return Ok(());
@@ -104,7 +100,7 @@ pub async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalError> {
 }
 
 /// Goes on with what an earlier life of the agent left, each as its command says.
-pub async fn recover(core: &Arc<Core>) -> Result<(), JournalError> {
+pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), JournalError> {
     let open = core.with_journal(super::journal::Journal::open_jobs).await?;
     for (job, record) in open {
         let on_interrupt = record.assign.as_ref().map(|assign| assign.on_interrupt).unwrap_or_default();
@@ -120,7 +116,7 @@ pub async fn recover(core: &Arc<Core>) -> Result<(), JournalError> {
 }
 
 /// What is said of a job in this phase.
-pub fn report(phase: &Phase) -> JobReport {
+pub(crate) fn report(phase: &Phase) -> JobReport {
     match phase {
         Phase::Accepted => JobReport::Accepted,
         Phase::Running => JobReport::Running,

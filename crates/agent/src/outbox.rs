@@ -16,7 +16,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The outgoing side of the agent.
 #[derive(Default)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     wake: Notify,
 }
@@ -35,17 +35,17 @@ struct Inner {
 
 /// What to send next.
 #[derive(Debug, Default)]
-pub struct Due {
-    pub messages: Vec<FromAgent>,
+pub(crate) struct Due {
+    pub(crate) messages: Vec<FromAgent>,
     /// The spool has something new.
-    pub spool: bool,
+    pub(crate) spool: bool,
     /// Results in the journal are to be sent (again).
-    pub results: bool,
+    pub(crate) results: bool,
 }
 
 impl Outbox {
     /// A session begins: what an earlier one left is void, the journal has what counts.
-    pub fn connected(&self) {
+    pub(crate) fn connected(&self) {
         let mut inner = self.inner.lock();
         inner.waiting.clear();
         (inner.connected, inner.spool_changed, inner.results_due) = (true, true, true);
@@ -53,7 +53,7 @@ impl Outbox {
     }
 
     /// The session is over: nobody will answer what was asked.
-    pub fn disconnected(&self) {
+    pub(crate) fn disconnected(&self) {
         let mut inner = self.inner.lock();
         inner.connected = false;
         inner.calls.clear();
@@ -62,7 +62,7 @@ impl Outbox {
     }
 
     /// Says something that is void when the connection ends.
-    pub fn say(&self, message: FromAgent) {
+    pub(crate) fn say(&self, message: FromAgent) {
         let mut inner = self.inner.lock();
         if !inner.connected {
             return;
@@ -79,14 +79,14 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    pub fn job(&self, job: Uuid, report: JobReport) {
+    pub(crate) fn job(&self, job: Uuid, report: JobReport) {
         if !matches!(report, JobReport::Log { .. }) {
             self.inner.lock().progress.remove(&job);
         }
         self.say(FromAgent::Job { job, report });
     }
 
-    pub fn progress(&self, job: Uuid, progress: Progress) {
+    pub(crate) fn progress(&self, job: Uuid, progress: Progress) {
         let mut inner = self.inner.lock();
         if inner.connected {
             inner.progress.insert(job, progress);
@@ -94,18 +94,18 @@ impl Outbox {
         }
     }
 
-    pub fn spool_changed(&self) {
+    pub(crate) fn spool_changed(&self) {
         self.inner.lock().spool_changed = true;
         self.wake.notify_one();
     }
 
-    pub fn results_due(&self) {
+    pub(crate) fn results_due(&self) {
         self.inner.lock().results_due = true;
         self.wake.notify_one();
     }
 
     /// Asks the administrator for something and waits for the answer.
-    pub async fn request(&self, plugin: &str, method: &str, payload: Value) -> Result<Value, Problem> {
+    pub(crate) async fn request(&self, plugin: &str, method: &str, payload: Value) -> Result<Value, Problem> {
         let answer = {
             let mut inner = self.inner.lock();
             if !inner.connected {
@@ -127,7 +127,7 @@ impl Outbox {
         }
     }
 
-    pub fn answer(&self, call: u64, outcome: Outcome) {
+    pub(crate) fn answer(&self, call: u64, outcome: Outcome) {
         if let Some(waiting) = self.inner.lock().calls.remove(&call) {
             // Who asked may have given up.
             let _ = waiting.send(outcome);
@@ -135,7 +135,7 @@ impl Outbox {
     }
 
     /// Waits until there is something to send. May be dropped while it waits.
-    pub async fn due(&self) -> Due {
+    pub(crate) async fn due(&self) -> Due {
         loop {
             if let Some(due) = self.take() {
                 return due;

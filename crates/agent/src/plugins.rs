@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(30);
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Keeps the loaded plugins in step with the wanted ones, until it is dropped.
-pub async fn keep(core: Arc<Core>) {
+pub(crate) async fn keep(core: Arc<Core>) {
     let mut loaded: BTreeMap<String, Loaded> = BTreeMap::new();
     let mut wanted = core.wanted.subscribe();
     loop {
@@ -34,12 +34,12 @@ pub async fn keep(core: Arc<Core>) {
 }
 
 /// What the administrator offered last time, so that the machine works without it.
-pub fn remembered(core: &Core) -> Vec<PluginOffer> {
+pub(crate) fn remembered(core: &Core) -> Vec<PluginOffer> {
     core.journal.get(REMEMBERED).ok().flatten().unwrap_or_default()
 }
 
 /// Takes over a new list.
-pub async fn want(core: &Arc<Core>, offers: Vec<PluginOffer>) {
+pub(crate) async fn want(core: &Arc<Core>, offers: Vec<PluginOffer>) {
     let list = offers.clone();
     if let Err(error) = core.with_journal(move |journal| journal.set(REMEMBERED, &list)).await {
         tracing::warn!(%error, "the list of plugins cannot be remembered");
@@ -52,7 +52,7 @@ pub async fn want(core: &Arc<Core>, offers: Vec<PluginOffer>) {
 }
 
 /// Tells the administrator how the plugins do, whenever that changes.
-pub async fn report(core: Arc<Core>) {
+pub(crate) async fn report(core: Arc<Core>) {
     let mut statuses = core.host().watch();
     while statuses.changed().await.is_ok() {
         let plugins = reports(&statuses.borrow_and_update());
@@ -60,7 +60,7 @@ pub async fn report(core: Arc<Core>) {
     }
 }
 
-pub fn reports(statuses: &[PluginStatus]) -> Vec<PluginReport> {
+pub(crate) fn reports(statuses: &[PluginStatus]) -> Vec<PluginReport> {
     statuses.iter().map(report_of).collect()
 }
 

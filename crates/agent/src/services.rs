@@ -14,10 +14,10 @@ use std::sync::{Arc, Weak};
 const MAX_LOG_CHARS: usize = 2000;
 
 /// The host services of the machine role.
-pub struct MachineServices(pub Weak<Core>);
+pub(crate) struct MachineServices(pub(crate) Weak<Core>);
 
 /// Where the settings of a plugin stand in the journal.
-pub fn settings_key(plugin: &str) -> String {
+pub(crate) fn settings_key(plugin: &str) -> String {
     format!("settings/{plugin}")
 }
 

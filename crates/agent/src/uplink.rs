@@ -52,7 +52,7 @@ impl From<protocol::FrameError> for Over {
 }
 
 /// Stays connected until it is dropped.
-pub async fn keep(core: Arc<Core>) {
+pub(crate) async fn keep(core: Arc<Core>) {
     let (mut backoff, mut said) = (Backoff::default(), String::new());
     loop {
         let addresses = core.enrolment.read().addresses.clone();

@@ -4,7 +4,7 @@ use super::routes::{Answer, Peer, json};
 use super::{Context, conversions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fleet::MachineId;
+use fleet::{MachineId, NewMachine};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -35,7 +35,8 @@ pub(super) async fn enrol(context: &Context, peer: &Peer, request: Request<Incom
     let now = Timestamp::now();
     let machine = machine_of(context, &csr, now)?;
     let facts = conversions::facts(request.evidence.facts);
-    context.directory.enrol(secret, machine, facts).await?;
+    let from = peer.from.ip().to_string();
+    context.directory.enrol(secret, NewMachine { id: machine, facts }, from).await?;
     context.forget(machine);
     let certificate = context.ca.issue_agent(*machine.as_uuid(), &csr, now).map_err(problem)?;
     tracing::info!(%machine, from = %peer.from, "a machine was enrolled");

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// What is offered and not taken.
 #[derive(Default)]
-pub struct Streams {
+pub(crate) struct Streams {
     offered: Mutex<Offered>,
     changed: Notify,
 }
@@ -19,13 +19,13 @@ struct Offered {
 }
 
 impl Streams {
-    pub fn offer(&self, name: String, duplex: Duplex) {
+    pub(crate) fn offer(&self, name: String, duplex: Duplex) {
         self.offered.lock().streams.insert(name, duplex);
         self.changed.notify_waiters();
     }
 
     /// The job is over.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut offered = self.offered.lock();
         offered.closed = true;
         offered.streams.clear();
@@ -34,7 +34,7 @@ impl Streams {
     }
 
     /// Takes a stream, and waits for it where the plugin has not opened it yet; `None` when the job is over.
-    pub async fn take(&self, name: &str) -> Option<Duplex> {
+    pub(crate) async fn take(&self, name: &str) -> Option<Duplex> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

@@ -1,0 +1,201 @@
+//! The real agent against the real port, and the script that installs it.
+
+use crate::kit::{Event, Kit, SOON};
+use agent::{Options, run};
+use fleet::{MachineId, Status};
+use jiff::SignedDuration;
+use protocol::{Assign, JobReport, ToAgent};
+use schema::{JobState, Object, OnInterrupt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), agent::RunError>>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn start(state: &Path, join: Option<String>) -> Running {
+    let options = Options { state: state.to_owned(), join, plugins_in_process: true, runner: None };
+    let stop = CancellationToken::new();
+    Running { task: tokio::spawn(run(options, stop.clone())), stop }
+}
+
+async fn hello_of(kit: &mut Kit) -> MachineId {
+    loop {
+        if let Event::Hello(machine, _) = kit.event().await {
+            return machine;
+        }
+    }
+}
+
+fn assign(job: Uuid, command: &str) -> ToAgent {
+    ToAgent::Assign(Box::new(Assign {
+        job,
+        command: command.to_owned(),
+        input: Object::new(),
+        operator: "ada".into(),
+        timeout_seconds: Some(60),
+        on_interrupt: OnInterrupt::Report,
+        effect: schema::Effect::Read,
+    }))
+}
+
+async fn end_of(kit: &mut Kit, wanted: Uuid) -> (JobState, String) {
+    loop {
+        if let Event::Job(_, job, JobReport::Finished { state, problem, .. }) = kit.event().await
+            && job == wanted
+        {
+            return (state, problem.map(|problem| problem.to_string()).unwrap_or_default());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_joins_is_online_and_comes_back_as_the_same() {
+    let mut kit = Kit::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let token = kit.token(SignedDuration::from_hours(1)).to_word().unwrap();
+    let agent = start(state.path(), Some(token));
+    let machine = hello_of(&mut kit).await;
+    kit.status(machine, Status::Online).await;
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert_eq!(kit.stored(machine).name, name);
+    agent.stop().await;
+    kit.status(machine, Status::Offline).await;
+    let agent = start(state.path(), None);
+    assert_eq!(hello_of(&mut kit).await, machine);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_machines_own_policy_refuses_and_a_repeat_gets_the_same_answer() {
+    let mut kit = Kit::start().await;
+    let state = tempfile::tempdir().unwrap();
+    std::fs::write(state.path().join("policy.toml"), "[commands]\ndeny = [\"sample.*\"]\n").unwrap();
+    let token = kit.token(SignedDuration::from_hours(1)).to_word().unwrap();
+    let agent = start(state.path(), Some(token));
+    let machine = hello_of(&mut kit).await;
+    let job = Uuid::now_v7();
+    for _ in 0..2 {
+        kit.agents.send(machine, assign(job, "sample.wipe")).unwrap();
+        let (state, problem) = end_of(&mut kit, job).await;
+        assert_eq!(state, JobState::Refused);
+        assert!(problem.contains("sample.wipe") && problem.contains("policy.toml"), "{problem}");
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_cancelled_before_it_came_never_runs() {
+    let mut kit = Kit::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let token = kit.token(SignedDuration::from_hours(1)).to_word().unwrap();
+    let agent = start(state.path(), Some(token));
+    let machine = hello_of(&mut kit).await;
+    let job = Uuid::now_v7();
+    kit.agents.send(machine, ToAgent::Cancel { job }).unwrap();
+    assert_eq!(end_of(&mut kit, job).await.0, JobState::Cancelled);
+    kit.agents.send(machine, assign(job, "sample.run")).unwrap();
+    assert_eq!(end_of(&mut kit, job).await.0, JobState::Cancelled);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_is_repeated_until_it_is_acknowledged() {
+    let mut kit = Kit::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let token = kit.token(SignedDuration::from_hours(1)).to_word().unwrap();
+    let first = start(state.path(), Some(token));
+    let machine = hello_of(&mut kit).await;
+    let unavailable = schema::Problem::new(schema::Code::Unavailable, "the disk is full");
+    *kit.sink.refuse.lock() = Some(unavailable);
+    let job = Uuid::now_v7();
+    kit.agents.send(machine, ToAgent::Cancel { job }).unwrap();
+    assert_eq!(end_of(&mut kit, job).await.0, JobState::Cancelled);
+    first.stop().await;
+    *kit.sink.refuse.lock() = None;
+    let second = start(state.path(), None);
+    assert_eq!(end_of(&mut kit, job).await.0, JobState::Cancelled, "it is said again by a later life");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_joining_is_said_plainly() {
+    let kit = Kit::start().await;
+    let used = kit.token(SignedDuration::from_hours(1));
+    kit.enrol_with(&used, &identity::DeviceKey::generate().unwrap()).await.unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut unreachable = kit.token(SignedDuration::from_hours(1));
+    unreachable.addresses = vec![nobody.to_string().parse().unwrap()];
+    let mut impostor = kit.token(SignedDuration::from_hours(1));
+    impostor.authority = identity::Fingerprint([7; 32]);
+    let word = |token: &identity::JoinToken| Some(token.to_word().unwrap());
+    let cases = [
+        (None, "bailiwick fleet join-token"),
+        (Some("nonsense!".to_owned()), "character"),
+        (word(&used).map(|word| word[..word.len() - 3].to_owned()), "not complete"),
+        (word(&used), "used already"),
+        (word(&kit.token(SignedDuration::from_secs(-5))), "time is over"),
+        (word(&unreachable), "nothing answers at"),
+        (word(&impostor), "is not the administrator that made the join token"),
+    ];
+    for (join, expected) in cases {
+        let state = tempfile::tempdir().unwrap();
+        let options = Options { state: state.path().into(), join, plugins_in_process: true, runner: None };
+        let error = run(options, CancellationToken::new()).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_installs_what_the_administrator_promised_and_nothing_else() {
+    let kit = Kit::start().await;
+    let script = kit.stranger().fetch(hyper::Method::GET, "/install", Default::default(), 100_000).await.unwrap();
+    assert_eq!(script.status, 200);
+    let script = String::from_utf8(script.body.to_vec()).unwrap();
+    assert!(!script.contains("='@"), "every place is filled in");
+    let home = tempfile::tempdir().unwrap();
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    // The test may run as root, and must not install anything for the whole machine.
+    std::fs::write(bin.join("id"), "#!/bin/sh\necho 1000\n").unwrap();
+    std::fs::set_permissions(bin.join("id"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let install = |script: &str, arguments: &[&str]| {
+        let file = home.path().join("install.sh");
+        std::fs::write(&file, script).unwrap();
+        let mut command = std::process::Command::new("sh");
+        command.arg(&file).args(arguments).env("HOME", home.path()).env("PATH", &path).current_dir(home.path());
+        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let installed = home.path().join(".local/lib/bailiwick/bailiwick-agent");
+    for arguments in [&[][..], &["a b"], &["$(touch x)"], &["a;touch x"], &["`touch x`"]] {
+        let (fine, said) = install(&script, arguments);
+        assert!(!fine && said.contains("join token"), "{arguments:?}: {said}");
+    }
+    assert!(!home.path().join("x").exists());
+
+    let hash = script.split("sha256='").nth(1).unwrap().split('\'').next().unwrap();
+    let (fine, said) = install(&script.replace(hash, &"0".repeat(64)), &["token"]);
+    assert!(!fine && said.contains("not the one"), "{said}");
+    let pin = script.split("pin='").nth(1).unwrap().split('\'').next().unwrap();
+    let other_pin = format!("A{}", &pin[1..]).replace("AA", "BA");
+    let (fine, said) = install(&script.replace(pin, &other_pin), &["token"]);
+    assert!(!fine && said.contains("cannot be fetched"), "{said}");
+    assert!(!installed.exists());
+
+    let (fine, said) = install(&script, &["a-token_1"]);
+    assert!(fine, "{said}");
+    assert!(installed.exists());
+}
