@@ -30,7 +30,8 @@ fn a_sound_chain_is_counted() {
 
 #[test]
 fn every_change_of_any_part_is_noticed_at_its_record() {
-    let changes: Vec<(&str, fn(&mut Record))> = vec![
+    type Change = fn(&mut Record);
+    let changes: Vec<(&str, Change)> = vec![
         ("at", |r| r.at += jiff::SignedDuration::from_micros(1)),
         ("actor", |r| r.entry.actor = "eve".into()),
         ("kind", |r| r.entry.actor_kind = ActorKind::System),

@@ -281,7 +281,7 @@ fn flag_value(flag: &Flag<'_>, given: &[String]) -> Result<Value, Problem> {
 /// A word as the kind of value that the property is. What does not fit stays a text, for the schema to refuse.
 fn word_value(property: &InputProperty, word: &str, at: &str) -> Result<Value, Problem> {
     let typed = property.choices.iter().chain(property.one_of.iter().map(|c| &c.constant));
-    if let Some(choice) = typed.into_iter().find(|c| !c.is_string() && c.to_string() == word) {
+    if let Some(choice) = typed.into_iter().find(|c| !c.is_string() && *word == c.to_string()) {
         return Ok(choice.clone());
     }
     Ok(match property.base_kind() {
