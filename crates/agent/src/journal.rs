@@ -14,6 +14,9 @@ use std::path::Path;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
+/// The journal is small, and one agent's memory is not to be noticed.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
 /// Why the journal cannot be used. Whatever was asked for has not happened.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -54,7 +57,10 @@ pub struct Journal {
 
 impl Journal {
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
-        let database = Database::builder().set_cache_size(4 * 1024 * 1024).create(path)?;
+        Journal::over(Database::builder().set_cache_size(CACHE_BYTES).create(path)?)
+    }
+
+    fn over(database: Database) -> Result<Journal, JournalError> {
         let transaction = database.begin_write()?;
         transaction.open_table(META)?;
         jobs::create(&transaction)?;
@@ -83,3 +89,6 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 }
+
+#[cfg(test)]
+mod crash_tests;

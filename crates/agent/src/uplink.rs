@@ -77,6 +77,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
                 Over::Refused(Refused { retry_after_seconds: Some(seconds), .. }) => {
                     Some(Duration::from_secs(seconds.into()))
                 }
+                Over::Dial(DialError::Refused(problem)) if problem.retryable => None,
                 Over::Revoked(_) | Over::Dial(DialError::Refused(_)) => Some(REVOKED_RETRY),
                 // This address does not lead anywhere now; the next one may.
                 Over::Dial(_) => continue,

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use fleet::{MachineId, Status};
 use jiff::Timestamp;
 use link::{LinkError, Receiver, Sender, Socket};
+use parking_lot::Mutex;
 use protocol::{FromAgent, Hello, JobReport, Kind, Refused, ToAgent, Welcome};
 use schema::{Code, Problem};
 use std::sync::Arc;
@@ -57,7 +58,7 @@ pub(super) async fn run(context: Arc<Context>, caller: Caller, socket: Socket) {
     let outcome = if caller.expired {
         renew_only(&context, machine, &mut sender, &mut receiver).await
     } else {
-        connected(&context, machine, hello, &mut sender, &mut receiver).await
+        connected(&context, &caller, hello, &mut sender, &mut receiver).await
     };
     match outcome {
         Ok(()) => {}
@@ -115,7 +116,8 @@ async fn renew_only(
     let frame = tokio::time::timeout(HELLO_TIMEOUT, receiver.next()).await.map_err(|_| LinkError::Stalled)??;
     match frame.message()? {
         FromAgent::Renew { csr } => {
-            sender.send(Kind::Message, &renew(context, machine, &csr)?).await?;
+            let (renewed, _) = renew(context, machine, &csr)?;
+            sender.send(Kind::Message, &renewed).await?;
             Ok(())
         }
         _ => {
@@ -125,13 +127,13 @@ async fn renew_only(
     }
 }
 
-fn renew(context: &Context, machine: MachineId, csr: &str) -> Result<ToAgent, End> {
+fn renew(context: &Context, machine: MachineId, csr: &str) -> Result<(ToAgent, Timestamp), End> {
     let certificate = STANDARD
         .decode(csr)
         .map_err(|_| Problem::bad_request("The certificate request is not base64."))
         .and_then(|csr| context.ca.issue_agent(*machine.as_uuid(), &csr, Timestamp::now()).map_err(enrolment::problem));
     match certificate {
-        Ok(certificate) => Ok(ToAgent::Renewed { certificate: STANDARD.encode(&certificate.der) }),
+        Ok(fresh) => Ok((ToAgent::Renewed { certificate: STANDARD.encode(&fresh.der) }, fresh.not_after)),
         Err(problem) => Err(End::Said(ToAgent::Goodbye(Refused { problem, retry_after_seconds: Some(60) }))),
     }
 }
@@ -139,11 +141,12 @@ fn renew(context: &Context, machine: MachineId, csr: &str) -> Result<ToAgent, En
 /// The session proper: in the registry from here on.
 async fn connected(
     context: &Arc<Context>,
-    machine: MachineId,
+    caller: &Caller,
     hello: Hello,
     sender: &mut Sender,
     receiver: &mut Receiver,
 ) -> Result<(), End> {
+    let machine = caller.machine;
     let (session, queue) = Session::new(machine);
     if let Some(replaced) = context.registry.join(&session) {
         let problem = Problem::new(Code::Conflict, "The agent has connected again.");
@@ -159,9 +162,9 @@ async fn connected(
         tracing::warn!(%machine, %problem, "a machine's name and addresses cannot be stored");
     }
     context.sink.hello(machine, introduce(hello)).await;
-    let outcome = Talk { context, session: &session, requests: Arc::new(Semaphore::new(REQUESTS)) }
-        .until_over(queue, sender, receiver)
-        .await;
+    let (requests, not_after) = (Arc::new(Semaphore::new(REQUESTS)), Mutex::new(caller.not_after));
+    let talk = Talk { context, session: &session, requests, not_after };
+    let outcome = talk.until_over(queue, sender, receiver).await;
     if context.registry.leave(&session) {
         context.sink.gone(machine).await;
     }
@@ -194,6 +197,8 @@ struct Talk<'a> {
     context: &'a Arc<Context>,
     session: &'a Arc<Session>,
     requests: Arc<Semaphore>,
+    /// When the certificate ends that the machine holds now. A session does not outlive it.
+    not_after: Mutex<Timestamp>,
 }
 
 impl Talk<'_> {
@@ -252,9 +257,17 @@ impl Talk<'_> {
                 let sections = sink.sections(machine, sections).await;
                 Ok((!sections.is_empty()).then_some(ToAgent::SendSections { sections }))
             }
-            FromAgent::Renew { csr } => renew(context, machine, &csr).map(Some),
+            FromAgent::Renew { csr } => {
+                let (renewed, not_after) = renew(context, machine, &csr)?;
+                *self.not_after.lock() = not_after;
+                Ok(Some(renewed))
+            }
             FromAgent::Heartbeat { .. } => {
                 let now = Timestamp::now();
+                if now > *self.not_after.lock() {
+                    let problem = Problem::new(Code::Unauthenticated, "The certificate has expired. Renew it.");
+                    return Err(End::Said(ToAgent::Goodbye(Refused { problem, retry_after_seconds: Some(0) })));
+                }
                 context.presence.seen(machine, now);
                 Ok(Some(ToAgent::Heartbeat { time: now.to_string() }))
             }

@@ -27,6 +27,7 @@ pub(super) struct Peer {
 pub(super) struct Caller {
     pub(super) machine: MachineId,
     pub(super) expired: bool,
+    pub(super) not_after: Timestamp,
 }
 
 pub(super) async fn handle(context: &Arc<Context>, peer: &Peer, request: Request<Incoming>) -> Answer {
@@ -67,7 +68,10 @@ async fn caller(context: &Context, peer: &Peer) -> Result<Caller, Problem> {
         return Err(Problem::new(Code::PermissionDenied, reason));
     }
     match context.directory.standing(machine).await? {
-        Standing::Good => Ok(Caller { machine, expired: identity.expired(Timestamp::now()) }),
+        Standing::Good => {
+            let expired = identity.expired(Timestamp::now());
+            Ok(Caller { machine, expired, not_after: identity.not_after })
+        }
         Standing::Refused(reason) => Err(Problem::new(Code::PermissionDenied, reason)
             .fix("If the machine is to be managed again, enrol it with a new join token.")),
     }
