@@ -145,11 +145,13 @@ function Many({ field, list, roomy, reachable }: Omit<Props, 'value'> & { list: 
 }
 
 const LINE = 28;
+const LINE_MONO = 19;
 
 /** Whole values while they fit a cell; at least one. */
 function asManyAsFit(field: Field, list: Json[]): Json[] {
+  const room = isMono(field.type) ? LINE_MONO : LINE;
   let length = 0;
-  const fitting = list.findIndex((one) => (length += format({ ...field, many: false }, one).length + 2) > LINE);
+  const fitting = list.findIndex((one) => (length += format({ ...field, many: false }, one).length + 2) > room);
   return list.slice(0, fitting < 0 ? list.length : Math.max(1, fitting));
 }
 

@@ -82,7 +82,8 @@ export class Registry {
   }
 
   commands(ids: string[] | undefined, from: string): FoundCommand[] {
-    return (ids ?? []).map((id) => this.command(id, from)).filter((one) => one !== undefined);
+    const found = (ids ?? []).map((id) => this.command(id, from)).filter((one) => one !== undefined);
+    return [...new Map(found.map((one) => [one.id, one])).values()];
   }
 
   /** The commands of all other modules that run on machines: offered wherever machines are. */
@@ -142,7 +143,7 @@ export class Registry {
     const type = this.typeOf(found);
     if (!type) return [];
     const all = this.columnsOf(type.id).filter(({ field }) => field.type !== 'secret');
-    const named = found.view.columns ?? [];
+    const named = [...new Set(found.view.columns)];
     const own = named.length > 0
       ? named.map((name) => all.find((one) => one.name === name)).filter((one) => one !== undefined)
       : sortByPriority(all.filter(({ name }) => !name.includes(':')), type.type);

@@ -273,7 +273,7 @@ export class RowWindow {
     const kept = new Set(order);
     // Rows pushed over the end of a full page are still in the list; the next page does not have them.
     const more = one !== this.#pages.at(-1) || this.#next !== undefined;
-    if (more) rows.push(...one.rows.filter((row) => !row.gone && !kept.has(row.key)));
+    if (more) rows.push(...one.rows.filter((row) => !row.gone && !kept.has(row.key)), ...pushedOut(one.rows, arrived));
     one.rows = rows;
     one.length = rows.length;
     one.waiting = undefined;
@@ -337,6 +337,15 @@ export class RowWindow {
       waiting,
     };
   }
+}
+
+/**
+ * The last rows of a full page that new rows pushed over its end. The administrator tells them as gone from this page;
+ * they are at the beginning of the next, which was read before.
+ */
+function pushedOut(rows: Row[], arrived: number): Row[] {
+  const left = rows.slice(Math.max(rows.findLastIndex((row) => !row.gone) + 1, rows.length - arrived));
+  return left.map((row) => ({ key: row.key, cells: row.cells }));
 }
 
 function page(after: string | undefined): Page {

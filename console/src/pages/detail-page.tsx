@@ -5,9 +5,10 @@ import { useEffect, useMemo, useState, type RefObject } from 'react';
 import { Link } from 'wouter';
 import { fetchColumns, problemOf, withKey } from '../api/http';
 import { live } from '../api/live';
-import { address, useConsole } from '../console';
+import { address, JOB_TYPE, useConsole } from '../console';
 import { Value } from '../fields/value';
 import { copyText, exact, format, isObject } from '../model/format';
+import { JobPanel } from '../jobs/job-panel';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
 import type { Place } from '../model/place';
@@ -26,7 +27,7 @@ interface Props {
 }
 
 export default function DetailPage({ found, rowKey, page }: Props) {
-  const { registry } = useConsole();
+  const { registry, openJob } = useConsole();
   const type = registry.typeOf(found)!;
   const columns = useMemo(() => registry.columnsOf(type.id), [registry, type.id]);
   const row = useRow(found, rowKey, columns);
@@ -46,6 +47,7 @@ export default function DetailPage({ found, rowKey, page }: Props) {
   return (
     <div className="detail">
       <DetailHead {...{ found, values, title, list }} rowKey={row.key ?? ''} />
+      {type.id === JOB_TYPE && <div className="panel"><JobPanel id={row.key ?? ''} onPick={openJob} brief /></div>}
       {sections.map((section, n) => (section.view
         ? <SubView key={n} section={section} found={found} values={values} rowKey={row.key ?? ''} page={page} />
         : <Facts key={n} section={section} columns={columns} values={values} />))}
@@ -98,7 +100,7 @@ function sectionsOf({ view }: FoundView, columns: Column[], label: string): Sect
 }
 
 function Facts({ section, columns, values }: { section: Section; columns: Column[]; values: JsonObject }) {
-  const shown = (section.fields ?? []).map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
+  const shown = [...new Set(section.fields)].map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
   if (shown.length === 0) return null;
   return (
     <section className="panel">

@@ -10,6 +10,7 @@ import type { Registry } from '../model/registry';
 import { ModulePage } from '../pages/module-page';
 import { SetUp } from '../pages/set-up';
 import { NotFound, ViewPage } from '../pages/view-page';
+import { Boundary } from '../ui/boundary';
 import { Toasts } from '../ui/toast';
 import { Navigation } from './navigation';
 import { useShortcuts } from './shortcuts';
@@ -50,14 +51,16 @@ export function Shell({ registry, session }: { registry: Registry; session: Sess
         <Navigation open={menu} onClose={() => setMenu(false)} />
         <main id="main" ref={main} tabIndex={-1}>
           {session.operator.setup && <SetUp session={session} />}
-          <Switch>
-            <Route path="/">{first ? <Redirect to={`/${first.module}/${first.view.id}`} replace /> : <NotFound />}</Route>
-            <Route path="/jobs/:id">{({ id }) => <OpenJob id={id} open={openJob} />}</Route>
-            <Route path="/:module">{({ module }) => <ModulePage key={module} name={module} />}</Route>
-            <Route path="/:module/:view">{(at) => <ViewPage key={`${at.module}/${at.view}`} module={at.module} view={at.view} page={main} />}</Route>
-            <Route path="/:module/:view/:key">{(at) => <ViewPage key={`${at.module}/${at.view}/${at.key}`} module={at.module} view={at.view} rowKey={decode(at.key)} page={main} />}</Route>
-            <Route><NotFound /></Route>
-          </Switch>
+          <Boundary of={place}>
+            <Switch>
+              <Route path="/">{first ? <Redirect to={`/${first.module}/${first.view.id}`} replace /> : <NotFound />}</Route>
+              <Route path="/jobs/:id">{({ id }) => <OpenJob id={id} open={openJob} />}</Route>
+              <Route path="/:module">{({ module }) => <ModulePage key={module} name={module} />}</Route>
+              <Route path="/:module/:view">{(at) => <ViewPage key={`${at.module}/${at.view}`} module={at.module} view={at.view} page={main} />}</Route>
+              <Route path="/:module/:view/:key">{(at) => <ViewPage key={`${at.module}/${at.view}/${at.key}`} module={at.module} view={at.view} rowKey={decode(at.key)} page={main} />}</Route>
+              <Route><NotFound /></Route>
+            </Switch>
+          </Boundary>
         </main>
         <Toasts />
         <Suspense fallback={null}>

@@ -13,6 +13,8 @@ export interface RowShape {
   label: string;
   status: string | undefined;
   address: (row: Row) => string | undefined;
+  /** Opens a row that is shown beside the list rather than on a page of its own. */
+  open?: ((row: Row) => void) | undefined;
 }
 
 interface Props {
@@ -90,7 +92,9 @@ function Cell(props: Props & { column: Column }) {
 /** The value, and where it names the row the way to its own page. */
 function Content({ column, row, rows, shape, active }: Props & { column: Column }) {
   const content = <Value field={column.field} value={rows.value(row, column.name)} reachable={active} />;
-  const to = column.name === shape.label ? shape.address(row) : undefined;
+  const named = column.name === shape.label;
+  if (named && shape.open) return <button type="button" className="link link-button" tabIndex={active ? 0 : -1} onClick={() => shape.open!(row)}>{content}</button>;
+  const to = named ? shape.address(row) : undefined;
   const linked = column.field.type === 'ref' || column.field.type === 'url';
   return to && !linked ? <Link className="link" href={to} tabIndex={active ? 0 : -1}>{content}</Link> : content;
 }
@@ -105,22 +109,20 @@ function Stacked(props: Props) {
     .filter((one) => one !== head && one !== status && one.field.type !== 'series' && !isEmpty(rows.value(row, one.name)))
     .slice(0, STACKED_FIELDS);
   return (
-    <>
-      <div role="gridcell" className="stack">
-        <div className="stack-head">
-          {head ? <Content {...props} column={head} /> : <span>{row.key}</span>}
-        </div>
-        <div className="stack-rest">
-          {rest.map((one) => (
-            <span key={one.name} className="stack-piece" title={one.field.title}>
-              <span className="unseen">{one.field.title}: </span>
-              <Value field={one.field} value={rows.value(row, one.name)} reachable={active} />
-            </span>
-          ))}
-        </div>
+    <div role="gridcell" className="stack">
+      <div className="stack-head">
+        <span className="stack-name">{head ? <Content {...props} column={head} /> : row.key}</span>
+        {status && <Value field={status.field} value={rows.value(row, status.name)} />}
       </div>
-      {status && <div role="gridcell" className="stack-status"><Value field={status.field} value={rows.value(row, status.name)} /></div>}
-    </>
+      <div className="stack-rest">
+        {rest.map((one) => (
+          <span key={one.name} className="stack-piece" title={one.field.title}>
+            <span className="unseen">{one.field.title}: </span>
+            <Value field={one.field} value={rows.value(row, one.name)} reachable={active} />
+          </span>
+        ))}
+      </div>
+    </div>
   );
 }
 

@@ -40,7 +40,7 @@ const STACKED_HEIGHTS: Record<Density, number> = { compact: 66, comfortable: 76 
 
 export function RowsView({ found, place, setPlace, bound, heading, page, embedded = false }: Props) {
   const console_ = useConsole();
-  const { registry } = console_;
+  const { registry, openJob } = console_;
   const { view, module } = found;
   const type = registry.typeOf(found)!;
   const at: Address = useMemo(() => ({ name: module, view: view.id }), [module, view.id]);
@@ -65,7 +65,8 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
     label: type.type.label,
     status: type.type.status,
     address: (row: Row) => rowAddress(registry, type.id, row.key, view.drill ? { module, id: view.drill } : undefined),
-  }), [registry, type, view.drill, module]);
+    open: type.id === JOB_TYPE ? (row: Row) => openJob(row.key) : undefined,
+  }), [registry, type, view.drill, module, openJob]);
 
   const [menu, setMenu] = useState<{ row: Row; anchor: Element }>();
   const open = useOpen(type.id, shape.address);

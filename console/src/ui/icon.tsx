@@ -68,7 +68,7 @@ const DRAWINGS: Record<string, string> = {
 const ALIASES: Record<string, string> = {
   machine: 'server', host: 'server', people: 'users', person: 'user', jobs: 'list', plugin: 'puzzle', warning: 'alert',
   error: 'circle-x', close: 'x', delete: 'trash', add: 'plus', desktop: 'monitor', question_mark: 'question', help: 'question',
-  audit: 'scroll', token: 'key', licence: 'key', group: 'folder', groups: 'folder', scan: 'search', backup: 'disk', shell: 'terminal',
+  audit: 'scroll', token: 'key', group: 'folder', groups: 'folder', scan: 'search', shell: 'terminal',
 };
 
 export const ICON_NAMES = Object.keys(DRAWINGS);

@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import { manifests } from '../mock/manifests';
+import { fitting } from '../src/table/columns';
+import { Registry } from '../src/model/registry';
+
+const registry = new Registry(manifests);
+
+describe('all manifests together', () => {
+  test('the core comes first, then by order', () => {
+    expect(registry.modules.map((one) => one.name)).toEqual(['fleet', 'acme-sensors', 'acme-printers', 'northwind-scales']);
+  });
+
+  test('what a module adds to machines is a column of machines', () => {
+    const names = registry.columnsFor(registry.view('fleet.machines')!).map((one) => one.name);
+    expect(names).toContain('acme-sensors:person');
+    expect(names.indexOf('acme-sensors:person')).toBeLessThan(names.indexOf('enrolled_at'));
+    expect(names[0]).toBe('name');
+  });
+
+  test('rows of machines have their machine', () => {
+    expect(registry.columnsOf('acme-printers.printer')[0]!.name).toBe('machine');
+  });
+
+  test('a secret is never a column', () => {
+    expect(registry.columnsFor(registry.view('acme-printers.samples')!).map((one) => one.field.type)).not.toContain('secret');
+  });
+
+  test('a kind without a renderer shows its fallback, or nothing', () => {
+    expect(registry.shownAs(registry.view('acme-printers.kind-topology')!)?.found.view.id).toBe('samples');
+    expect(registry.shownAs(registry.view('acme-printers.kind-terminal')!)).toBeUndefined();
+    expect(registry.shownAs(registry.view('acme-printers.kind-cards')!)?.as).toBe('rows');
+  });
+
+  test('commands on machines are offered on machines', () => {
+    const ids = registry.commandsOn(registry.view('fleet.machines')!, 'many').map((one) => one.id);
+    expect(ids).toEqual(expect.arrayContaining(['acme-sensors.measure', 'acme-printers.find', 'fleet.add-to-group']));
+    expect(ids).not.toContain('acme-printers.import');
+  });
+
+  test('columns of priority 1 are always there, the others as they fit', () => {
+    const all = registry.columnsFor(registry.view('fleet.machines')!);
+    const narrow = fitting(all, 'name', 300, undefined);
+    expect(narrow.every((one) => one.name === 'name' || one.field.priority === 1)).toBe(true);
+    expect(fitting(all, 'name', 4000, undefined)).toEqual(all);
+    expect(fitting(all, 'name', 300, ['macs', 'gone']).map((one) => one.name)).toEqual(['macs']);
+  });
+
+  test('a module that does not run says why', () => {
+    expect(registry.module('northwind-scales')!.failure).toMatchObject({ state: 'quarantined', cause: expect.stringContaining('crashed') });
+  });
+});

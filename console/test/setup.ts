@@ -1,0 +1,20 @@
+// What happy-dom has not.
+
+import { afterEach } from 'vitest';
+
+class NoSocket extends EventTarget {
+  static readonly OPEN = 1;
+  readyState = 0;
+  onopen: unknown = null;
+  onclose: unknown = null;
+  onmessage: unknown = null;
+  send(): void {}
+  close(): void {}
+}
+
+globalThis.WebSocket = NoSocket as unknown as typeof WebSocket;
+(globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
+
+afterEach(() => {
+  document.body.replaceChildren();
+});
