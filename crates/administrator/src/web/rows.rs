@@ -1,0 +1,191 @@
+//! Answers a view: from the database for stored types, from the plugin for computed ones.
+
+use super::App;
+use super::auth::Caller;
+use crate::modules::Snapshot;
+use database::Scope;
+use fleet::MachineId;
+use plugin_host::Method;
+use schema::{AnsweredBy, CallMeta, Filter, Manifest, Object, Problem, Query, Type, View};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A page of rows by column, with the key of each.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Answered {
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<Vec<Value>>,
+    pub(super) keys: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+    /// Types whose changes may change the answer.
+    #[serde(skip)]
+    pub(super) types: Vec<String>,
+}
+
+impl Answered {
+    /// The rows as objects. A column of another plugin goes by its bare name where that is free.
+    pub(super) fn into_objects(self) -> Vec<Object> {
+        let names = bare_names(&self.columns);
+        self.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect()
+    }
+}
+
+fn bare_names(columns: &[String]) -> Vec<String> {
+    let bare = |column: &String| column.rsplit_once(':').map_or(column.as_str(), |(_, bare)| bare).to_owned();
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    columns.iter().for_each(|column| *uses.entry(bare(column)).or_default() += 1);
+    let free = |column: &String| !column.contains(':') || uses.get(&bare(column)) == Some(&1);
+    columns.iter().map(|column| if free(column) { bare(column) } else { column.clone() }).collect()
+}
+
+/// What a view of a type asks for.
+pub(super) struct Asked {
+    pub(super) type_id: String,
+    pub(super) query: Query,
+    answered_by: Option<AnsweredBy>,
+    plugin: String,
+    types: Vec<String>,
+}
+
+/// Puts together what a view says and what a caller asks.
+///
+/// # Errors
+/// There is no such view, it has no rows, or the caller may not see it.
+pub(super) fn prepare(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    view: &str,
+    query: &Query,
+) -> Result<(Arc<Snapshot>, Asked), Problem> {
+    let snapshot = app.modules.current();
+    let (manifest, view) = snapshot.view(name, view)?;
+    caller.may(&identity::view_permission(manifest, view))?;
+    let type_id = match &view.of {
+        Some(of) => manifest.type_id(of),
+        None => return Err(Problem::not_found(format!("the view {} has no rows.", view.id))),
+    };
+    let kind = snapshot.type_of(&type_id).ok_or_else(|| {
+        Problem::new(schema::Code::Unavailable, format!("the module of the type {type_id} is not here."))
+    })?;
+    let asked = Asked {
+        query: merged(view, query),
+        answered_by: kind.computed.as_ref().map(|computed| computed.answered_by),
+        plugin: type_id.split('.').next().unwrap_or_default().to_owned(),
+        types: depends_on(&snapshot, manifest, kind, &type_id),
+        type_id,
+    };
+    Ok((snapshot.clone(), asked))
+}
+
+fn merged(view: &View, query: &Query) -> Query {
+    let mut merged = query.clone();
+    merged.filters.extend(view.filter.iter().cloned());
+    if merged.sort.is_empty() {
+        merged.sort.clone_from(&view.sort);
+    }
+    if merged.fields.is_none() && !view.columns.is_empty() {
+        merged.fields = Some(view.columns.clone());
+    }
+    merged
+}
+
+fn depends_on(snapshot: &Snapshot, manifest: &Manifest, kind: &Type, type_id: &str) -> Vec<String> {
+    let referred = kind.fields.values().filter_map(|field| field.target.as_ref()).map(|id| manifest.type_id(id));
+    let mut types: Vec<String> = referred.chain(snapshot.extensions_of(type_id)).collect();
+    types.push(type_id.to_owned());
+    if kind.scope == schema::Scope::Machine {
+        types.push("fleet.machine".to_owned());
+    }
+    types.sort();
+    types.dedup();
+    types
+}
+
+/// The rows of a view.
+///
+/// # Errors
+/// The view is not there or not for this caller, the query does not fit the type, or the plugin did not answer.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    name: &str,
+    view: &str,
+    query: &Query,
+) -> Result<Answered, Problem> {
+    let (snapshot, asked) = prepare(app, caller, name, view, query)?;
+    match asked.answered_by {
+        None => stored(app, asked).await,
+        Some(by) => computed(app, &snapshot, asked, by).await,
+    }
+}
+
+/// Only the row with this key.
+pub(super) fn by_key(query: &mut Query, key: &str) {
+    query.filters.push(Filter { field: "$key".to_owned(), op: schema::Op::Eq, value: Value::from(key) });
+}
+
+async fn stored(app: &App, asked: Asked) -> Result<Answered, Problem> {
+    let Asked { type_id, query, types, .. } = asked;
+    let rows = app.database.read(move |store| store.query(&type_id, &query, &Scope::Everything)).await?;
+    Ok(Answered { columns: rows.columns, rows: rows.rows, keys: rows.keys, next: rows.next, types })
+}
+
+async fn computed(app: &Arc<App>, snapshot: &Snapshot, mut asked: Asked, by: AnsweredBy) -> Result<Answered, Problem> {
+    let machine = asked.query.params.shift_remove("machine");
+    let page = match by {
+        AnsweredBy::Administrator => {
+            let query = json!(asked.query);
+            let method = Method::Query(asked.type_id.clone());
+            app.host.call(&asked.plugin, method, CallMeta::default(), query).await?.page().await?
+        }
+        AnsweredBy::Machine => {
+            let Some(Value::String(machine)) = machine else {
+                let problem = Problem::bad_request("this view is answered by a machine: say by which.").at("params.machine");
+                return Err(problem.fix("Add params={\"machine\": NAME-or-id}."));
+            };
+            let machine: MachineId = app.machine_id(machine).await?;
+            app.agents().query(machine, &asked.plugin, &asked.type_id, asked.query.clone()).await?
+        }
+    };
+    let kind = snapshot.type_of(&asked.type_id);
+    let columns: Vec<String> = match (&asked.query.fields, kind) {
+        (Some(fields), _) => fields.clone(),
+        (None, Some(kind)) => kind.fields.keys().cloned().collect(),
+        (None, None) => Vec::new(),
+    };
+    let keys = kind.map(|kind| kind.key.clone()).unwrap_or_default();
+    let key_of = |row: &Object| {
+        let parts: Vec<Value> = keys.iter().map(|key| row.get(key).cloned().unwrap_or_default()).collect();
+        serde_json::to_string(&parts).unwrap_or_default()
+    };
+    Ok(Answered {
+        keys: page.rows.iter().map(key_of).collect(),
+        rows: page.rows.iter().map(|row| columns.iter().map(|c| row.get(c).cloned().unwrap_or_default()).collect()).collect(),
+        columns,
+        next: page.next,
+        types: asked.types,
+    })
+}
+
+impl App {
+    /// Id of the machine with this id or name.
+    pub(crate) async fn machine_id(&self, id_or_name: String) -> Result<MachineId, Problem> {
+        use fleet::Lookup as _;
+        Ok(self.database.read(move |store| Ok(store.find_machine(&id_or_name)?.id)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bare_names;
+
+    #[test]
+    fn a_bare_name_is_used_where_it_is_free() {
+        let columns = ["id", "name", "acme:person", "acme:name", "b:size", "c:size"].map(str::to_owned);
+        assert_eq!(bare_names(&columns), ["id", "name", "person", "acme:name", "b:size", "c:size"]);
+    }
+}
