@@ -232,8 +232,7 @@ mod tests {
             columns: vec!["n".into(), "same".into()],
             rows: rows.iter().map(|(_, n)| vec![json!(n), json!("x")]).collect(),
             keys: rows.iter().map(|(key, _)| (*key).to_owned()).collect(),
-            next: None,
-            types: Vec::new(),
+            ..Answered::default()
         }
     }
 

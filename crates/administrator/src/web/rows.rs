@@ -9,7 +9,6 @@ use plugin_host::Method;
 use schema::{AnsweredBy, CallMeta, Filter, Manifest, Object, Problem, Query, Type, View};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A page of rows by column, with the key of each.
@@ -20,25 +19,19 @@ pub(super) struct Answered {
     pub(super) keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
+    /// Names of the columns in objects.
+    #[serde(skip)]
+    pub(super) object_names: Vec<String>,
     /// Types whose changes may change the answer.
     #[serde(skip)]
     pub(super) types: Vec<String>,
 }
 
 impl Answered {
-    /// The rows as objects. A column of another plugin goes by its bare name where that is free.
     pub(super) fn into_objects(self) -> Vec<Object> {
-        let names = bare_names(&self.columns);
+        let names = self.object_names;
         self.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect()
     }
-}
-
-fn bare_names(columns: &[String]) -> Vec<String> {
-    let bare = |column: &String| column.rsplit_once(':').map_or(column.as_str(), |(_, bare)| bare).to_owned();
-    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
-    columns.iter().for_each(|column| *uses.entry(bare(column)).or_default() += 1);
-    let free = |column: &String| !column.contains(':') || uses.get(&bare(column)) == Some(&1);
-    columns.iter().map(|column| if free(column) { bare(column) } else { column.clone() }).collect()
 }
 
 /// What a view of a type asks for.
@@ -130,8 +123,9 @@ pub(super) fn by_key(query: &mut Query, key: &str) {
 
 async fn stored(app: &App, asked: Asked) -> Result<Answered, Problem> {
     let Asked { type_id, query, types, .. } = asked;
-    let rows = app.database.read(move |store| store.query(&type_id, &query, &Scope::Everything)).await?;
-    Ok(Answered { columns: rows.columns, rows: rows.rows, keys: rows.keys, next: rows.next, types })
+    let rows = app.database.read(move |store| Ok(store.query(&type_id, &query, &Scope::Everything)?)).await?;
+    let database::Rows { columns, rows, keys, next, object_names, .. } = rows;
+    Ok(Answered { columns, rows, keys, next, object_names, types })
 }
 
 async fn computed(app: &Arc<App>, snapshot: &Snapshot, mut asked: Asked, by: AnsweredBy) -> Result<Answered, Problem> {
@@ -165,6 +159,7 @@ async fn computed(app: &Arc<App>, snapshot: &Snapshot, mut asked: Asked, by: Ans
     Ok(Answered {
         keys: page.rows.iter().map(key_of).collect(),
         rows: page.rows.iter().map(|row| columns.iter().map(|c| row.get(c).cloned().unwrap_or_default()).collect()).collect(),
+        object_names: columns.clone(),
         columns,
         next: page.next,
         types: asked.types,
@@ -176,16 +171,5 @@ impl App {
     pub(crate) async fn machine_id(&self, id_or_name: String) -> Result<MachineId, Problem> {
         use fleet::Lookup as _;
         Ok(self.database.read(move |store| Ok(store.find_machine(&id_or_name)?.id)).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bare_names;
-
-    #[test]
-    fn a_bare_name_is_used_where_it_is_free() {
-        let columns = ["id", "name", "acme:person", "acme:name", "b:size", "c:size"].map(str::to_owned);
-        assert_eq!(bare_names(&columns), ["id", "name", "person", "acme:name", "b:size", "c:size"]);
     }
 }

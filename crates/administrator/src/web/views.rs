@@ -6,7 +6,7 @@ use super::query_string::{self, ViewRequest};
 use super::{live, rows};
 use crate::app::App;
 use axum::body::Body;
-use axum::extract::ws::{WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -75,7 +75,7 @@ pub(super) async fn count(
 ) -> Answer<Json<Value>> {
     let request = query_string::read(query.as_deref(), false)?;
     let (_, asked) = rows::prepare(&app, &caller, &name, &view, &request.query)?;
-    let count = app.database.read(move |store| store.count(&asked.type_id, &asked.query, &Scope::Everything)).await?;
+    let count = app.database.read(move |store| Ok(store.count(&asked.type_id, &asked.query, &Scope::Everything)?)).await?;
     Ok(Json(json!({"count": count})))
 }
 
@@ -106,9 +106,7 @@ async fn count_by(
     let read = move |store: &database::Read<'_>| {
         let mut counted = Object::new();
         for field in fields {
-            let mut query = asked.query.clone();
-            query.filters.retain(|filter| filter.field != field);
-            let values = store.facets(&asked.type_id, &query, &Scope::Everything, &field)?;
+            let values = store.facets(&asked.type_id, &asked.query, &field, &Scope::Everything)?;
             let values = values.into_iter().map(|facet| json!({"value": facet.value, "count": facet.count}));
             counted.insert(field, values.collect());
         }
