@@ -41,8 +41,6 @@ pub(crate) struct App {
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) throttle: Mutex<Throttle>,
-    /// Hash of the one-time sign-in link that is still open.
-    pub(crate) link: Mutex<Option<crate::web::SignInLink>>,
     /// Whether the console is served over TLS, so that cookies are marked for it.
     pub(crate) secure: bool,
 }
@@ -76,7 +74,6 @@ impl App {
             passwords: Arc::new(Passwords::new()),
             hashing: Arc::new(Semaphore::new(HASHING_AT_ONCE)),
             throttle: Mutex::default(),
-            link: Mutex::new(None),
             secure: parts.secure,
         }
     }

@@ -18,6 +18,7 @@ mod streams;
 mod views;
 
 pub(crate) use auth::Caller;
+pub(crate) use session::hashed;
 pub(crate) use listen::serve;
 
 use crate::app::App;

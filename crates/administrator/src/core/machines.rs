@@ -2,7 +2,7 @@
 
 use super::Asked;
 use fleet::{Lookup as _, MachineId, Store as _};
-use identity::join::JoinStore as _;
+use identity::Store as _;
 use identity::{JoinSecret, JoinToken, StoredJoin};
 use jiff::{SignedDuration, Timestamp};
 use jobs::{Event, JobId, Lookup as _};
@@ -90,7 +90,7 @@ pub(super) async fn revoke(asked: &Asked<'_>, input: OneMachine) -> Result<Value
         Ok(machine.id)
     };
     let machine = asked.app.database.write(write).await?;
-    asked.app.agents().revoke(machine).await;
+    asked.app.agents().revoke(machine, "an operator revoked this machine.");
     Ok(Value::Null)
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn remove(asked: &Asked<'_>, input: OneMachine) -> Result<Value
         Ok((machine.id, open))
     };
     let (machine, open): (MachineId, Vec<JobId>) = asked.app.database.write(write).await?;
-    asked.app.agents().revoke(machine).await;
+    asked.app.agents().revoke(machine, "an operator revoked this machine.");
     asked.app.job_events(open.into_iter().map(|job| (job, Event::Gone)).collect()).await?;
     Ok(Value::Null)
 }

@@ -4,6 +4,7 @@ use super::auth::Caller;
 use super::problem::Answer;
 use crate::app::App;
 use crate::once;
+use crate::records;
 use axum::Extension;
 use axum::Json;
 use axum::body::Bytes;
@@ -11,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleet::Lookup as _;
-use identity::audit::{self, Entry};
+use identity::audit;
 use jiff::Timestamp;
 use jobs::{Job, Lookup as _, OperatorRef, Submission, TargetMachine};
 use schema::{Command, JobTarget, Object, Problem, TargetKind};
@@ -68,7 +69,7 @@ async fn store(
         }
         let detail = json!({"job": submitted.job, "input": redacted});
         let target = serde_json::to_value(target).ok().map(|target| target.to_string());
-        audit::append(store, Entry::of(&actor, &command, target, detail), now)?;
+        audit::append(store, records::entry(&actor, &command, target, detail), now)?;
         let mut new = store.children(submitted.job)?;
         new.extend(store.job(submitted.job)?);
         Ok((submitted.job, new))

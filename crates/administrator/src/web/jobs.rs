@@ -4,12 +4,13 @@ use super::auth::Caller;
 use super::live::text_of;
 use super::problem::Answer;
 use crate::app::App;
+use crate::records;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
-use identity::audit::{self, Entry};
+use identity::audit;
 use jiff::Timestamp;
 use jobs::{Event, Job, JobId, Lookup as _};
 use schema::{JobEvent, Problem};
@@ -40,7 +41,7 @@ pub(super) async fn cancel(
     let actor = caller.actor.clone();
     let write = move |store: &mut database::Write<'_>| {
         let detail = json!({"job": id, "command": job.command});
-        audit::append(store, Entry::of(&actor, "fleet.cancel-job", Some(id.to_string()), detail), Timestamp::now())?;
+        audit::append(store, records::entry(&actor, "fleet.cancel-job", Some(id.to_string()), detail), Timestamp::now())?;
         Ok(())
     };
     app.database.write(write).await?;

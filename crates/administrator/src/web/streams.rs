@@ -2,7 +2,8 @@
 //!
 //! Binary messages are bytes. Text messages steer: `{"credit": n}` from the client lets n more bytes come,
 //! `{"end": true}` ends a direction, `{"error": problem}` ends it with what went wrong. Nothing is read from the command
-//! that the client has no room for, so a slow client slows the command down and not the administrator.
+//! that the client has no room for, so a slow client slows the command down and not the administrator; the client for
+//! its part begins with the same credit and is granted more as the command takes what it sent.
 
 use super::auth::Caller;
 use super::jobs::{find, parse};
@@ -22,6 +23,7 @@ use schema::{Code, Problem};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// Bytes that may come before the client grants more.
 const FIRST_CREDIT: u64 = 256 * 1024;
@@ -83,52 +85,78 @@ async fn open(app: &App, job: &Job, stream: &str) -> Result<Duplex, Problem> {
 }
 
 async fn bridge(app: &Arc<App>, mut caller: Caller, duplex: Duplex, socket: &mut WebSocket) -> Result<(), axum::Error> {
-    let (mut sender, mut receiver) = duplex.split();
+    let (sender, mut receiver) = duplex.split();
+    let (input, queue) = mpsc::unbounded_channel();
+    let (taken, mut taken_by_command) = mpsc::unbounded_channel();
+    let pump = pump(sender, queue, taken);
+    tokio::pin!(pump);
     let mut grants = app.grants_changed.subscribe();
     let stopping = app.runtime.stopping();
-    let mut credit = FIRST_CREDIT;
-    let (mut reading, mut writing) = (true, true);
-    while reading || writing {
-        tokio::select! {
+    let (mut credit, mut room, mut pumping) = (FIRST_CREDIT, FIRST_CREDIT, true);
+    loop {
+        let answer = tokio::select! {
             () = stopping.cancelled() => return Ok(()),
-            _ = grants.changed() => if !app.recheck(&mut caller).await { return Ok(()) },
-            frame = receiver.recv(), if reading && credit > 0 => match frame {
+            () = &mut pump, if pumping => {
+                pumping = false;
+                continue;
+            }
+            _ = grants.changed() => if app.recheck(&mut caller).await { continue } else { return Ok(()) },
+            Some(bytes) = taken_by_command.recv() => {
+                room += bytes;
+                json!({"credit": bytes})
+            }
+            frame = receiver.recv(), if credit > 0 => match frame {
                 Some(Ok(bytes)) => {
                     credit = credit.saturating_sub(bytes.len() as u64);
                     socket.send(Message::Binary(bytes)).await?;
+                    continue;
                 }
-                Some(Err(problem)) => {
-                    reading = false;
-                    socket.send(Message::text(json!({"error": problem}).to_string())).await?;
-                }
-                None => {
-                    reading = false;
-                    socket.send(Message::text(json!({"end": true}).to_string())).await?;
-                }
+                Some(Err(problem)) => json!({"error": problem}),
+                None => json!({"end": true}),
             },
             message = socket.recv() => {
                 let Some(message) = message else { return Ok(()) };
-                match from_client(message?) {
-                    FromClient::Bytes(bytes) => writing = writing && sender.send(bytes).await.is_ok(),
-                    FromClient::Credit(more) => credit = credit.saturating_add(more).min(MAX_CREDIT),
+                match from_client(message?, room) {
+                    FromClient::Bytes(bytes) => {
+                        room -= bytes.len() as u64;
+                        // A command that takes no more input is no reason to stop reading what it says.
+                        drop(input.send(Some(bytes)));
+                        continue;
+                    }
+                    FromClient::Credit(more) => {
+                        credit = credit.saturating_add(more).min(MAX_CREDIT);
+                        continue;
+                    }
                     FromClient::End => {
-                        sender.finish();
-                        writing = false;
+                        drop(input.send(None));
+                        continue;
                     }
-                    FromClient::Nothing => {}
-                    FromClient::Wrong(problem) => {
-                        socket.send(Message::text(json!({"error": problem}).to_string())).await?;
-                        return Ok(());
-                    }
+                    FromClient::Nothing => continue,
+                    FromClient::Wrong(problem) => json!({"error": problem}),
                 }
             }
-        }
-        if !reading {
-            // The command has nothing more to say; what the client still sends has no reader worth waiting for.
+        };
+        let over = answer.get("credit").is_none();
+        socket.send(Message::text(answer.to_string())).await?;
+        if over {
             return Ok(());
         }
     }
-    Ok(())
+}
+
+/// Hands the client's bytes to the command at the command's pace, and says what it took.
+async fn pump(
+    mut sender: plugin_host::Sender,
+    mut queue: mpsc::UnboundedReceiver<Option<Bytes>>,
+    taken: mpsc::UnboundedSender<u64>,
+) {
+    while let Some(next) = queue.recv().await {
+        let Some(bytes) = next else { return sender.finish() };
+        let length = bytes.len() as u64;
+        if sender.send(bytes).await.is_err() || taken.send(length).is_err() {
+            return;
+        }
+    }
 }
 
 enum FromClient {
@@ -139,8 +167,11 @@ enum FromClient {
     Wrong(Problem),
 }
 
-fn from_client(message: Message) -> FromClient {
+fn from_client(message: Message, room: u64) -> FromClient {
     if let Message::Binary(bytes) = message {
+        if bytes.len() as u64 > room {
+            return FromClient::Wrong(Problem::new(Code::Quota, "more bytes came than there was credit for."));
+        }
         return FromClient::Bytes(bytes);
     }
     let Some(text) = text_of(message) else { return FromClient::Nothing };

@@ -1,0 +1,196 @@
+//! What the administrator offers plugins: their rows, settings, secrets and messages to their machine role.
+
+use crate::app::App;
+use fleet::{Lookup as _, MachineId};
+use futures::future::{BoxFuture, FutureExt as _};
+use jiff::Timestamp;
+use plugin_host::{Duplex, Level, Method, Services};
+use schema::{CallMeta, Code, Object, Problem, Publish, Published, Query, Role, RowPage};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock, Weak};
+
+/// The services behind the administrator's own plugins; empty until the administrator stands.
+#[derive(Default)]
+pub(crate) struct PluginServices(pub(crate) OnceLock<Weak<App>>);
+
+impl PluginServices {
+    fn app(&self) -> Result<Arc<App>, Problem> {
+        let app = self.0.get().and_then(Weak::upgrade);
+        app.ok_or_else(|| Problem::new(Code::Unavailable, "the administrator is starting or stopping."))
+    }
+}
+
+impl Services for PluginServices {
+    fn request(
+        &self,
+        plugin: &str,
+        call: &CallMeta,
+        method: &str,
+        payload: Value,
+    ) -> BoxFuture<'static, Result<Value, Problem>> {
+        let (app, plugin, call, method) = (self.app(), plugin.to_owned(), call.clone(), method.to_owned());
+        async move { request(app?, plugin, Role::Administrator, call, method, payload).await }.boxed()
+    }
+
+    fn open_channel(&self, _plugin: &str, _call: &CallMeta, _key: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
+        let problem = Problem::new(Code::UnsupportedByHost, "channels are opened by the machine role.")
+            .fix("Send the machine role a peer message that asks it to open one.");
+        futures::future::ready(Err(problem)).boxed()
+    }
+
+    fn log(&self, plugin: &str, level: Level, target: &str, record: Value) {
+        let text = record.get("message").and_then(Value::as_str).map_or_else(|| record.to_string(), str::to_owned);
+        let text = schema::neutral_text(&text);
+        match level {
+            Level::Error => tracing::error!(target: "plugin", %plugin, from = %target, "{text}"),
+            Level::Warn => tracing::warn!(target: "plugin", %plugin, from = %target, "{text}"),
+            Level::Info => tracing::info!(target: "plugin", %plugin, from = %target, "{text}"),
+            Level::Debug | Level::Trace => tracing::debug!(target: "plugin", %plugin, from = %target, "{text}"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RowsQuery {
+    #[serde(rename = "type")]
+    type_name: String,
+    #[serde(default)]
+    query: Query,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeerMessage {
+    #[serde(default)]
+    machine: Option<String>,
+    payload: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedSecret {
+    name: String,
+    #[serde(default)]
+    value: Value,
+}
+
+/// One request of a plugin in either role; that of a machine comes with the machine it runs on.
+pub(crate) async fn request(
+    app: Arc<App>,
+    plugin: String,
+    role: Role,
+    call: CallMeta,
+    method: String,
+    payload: Value,
+) -> Result<Value, Problem> {
+    match method.as_str() {
+        "rows.publish" if role == Role::Administrator => publish(&app, plugin, read(payload)?).await,
+        "rows.query" if role == Role::Administrator => query(&app, &plugin, read(payload)?).await,
+        "settings.get" => Ok(Value::Object(settings(&app, &plugin).await?)),
+        "secrets.get" | "secrets.set" | "secrets.delete" => {
+            secrets(&app, plugin, role, &call, &method, read(payload)?).await
+        }
+        "peer.call" => peer(&app, &plugin, role, &call, read(payload)?).await,
+        "events.emit" => emit(&app, plugin, &call, payload).await,
+        "machines.list" if role == Role::Administrator => machines(&app).await,
+        _ => {
+            let message = format!("the host service {} is not offered here.", schema::neutral_text(&method));
+            Err(Problem::new(Code::UnsupportedByHost, message))
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: Value) -> Result<T, Problem> {
+    serde_json::from_value(payload).map_err(|e| Problem::bad_request(format!("{e}.")).at("payload"))
+}
+
+async fn publish(app: &App, plugin: String, publish: Publish) -> Result<Value, Problem> {
+    let write = move |store: &mut database::Write<'_>| Ok(store.publish(None, &plugin, &publish, Timestamp::now())?);
+    let outcome = app.database.write(write).await?;
+    let published = Published { accepted: outcome.accepted as u64, rejected: outcome.rejected, held: outcome.held };
+    Ok(json!(published))
+}
+
+/// A plugin sees the rows of its own types only.
+async fn query(app: &App, plugin: &str, asked: RowsQuery) -> Result<Value, Problem> {
+    let type_id = match asked.type_name.split_once('.') {
+        None => format!("{plugin}.{}", asked.type_name),
+        Some((owner, _)) if owner == plugin => asked.type_name,
+        Some(_) => return Err(Problem::new(Code::PermissionDenied, "a plugin sees the rows of its own types.").at("type")),
+    };
+    let read = move |store: &database::Read<'_>| Ok(store.query(&type_id, &asked.query, &database::Scope::Everything)?);
+    let rows = app.database.read(read).await?;
+    Ok(json!(RowPage { rows: rows.objects(), next: rows.next }))
+}
+
+/// The settings in force: until operators can set them, the defaults of the manifest.
+pub(crate) async fn settings(app: &App, plugin: &str) -> Result<Object, Problem> {
+    let modules = app.modules.current();
+    let module = modules.module(plugin).ok_or_else(|| Problem::not_found(format!("there is no module {plugin}.")))?;
+    Ok(module.manifest.settings.iter().map(|(name, setting)| (name.clone(), setting.default.clone())).collect())
+}
+
+async fn secrets(
+    app: &App,
+    plugin: String,
+    role: Role,
+    call: &CallMeta,
+    method: &str,
+    named: NamedSecret,
+) -> Result<Value, Problem> {
+    // The machine role of a plugin has secrets of its own machine; it can neither read nor change those of others.
+    let owner = match (role, &call.machine) {
+        (Role::Machine, Some(machine)) => format!("{plugin}@{machine}"),
+        (Role::Machine, None) => return Err(Problem::new(Code::PermissionDenied, "no machine is known for this call.")),
+        (Role::Administrator, _) => plugin,
+    };
+    let method = method.to_owned();
+    app.secrets_store.run(&owner, &method, &named.name, named.value).await
+}
+
+async fn peer(app: &App, plugin: &str, role: Role, call: &CallMeta, message: PeerMessage) -> Result<Value, Problem> {
+    if role == Role::Machine {
+        let meta = CallMeta { machine: call.machine.clone(), ..CallMeta::default() };
+        return app.host.call(plugin, Method::Peer, meta, message.payload).await?.result().await;
+    }
+    let Some(machine) = message.machine else {
+        return Err(Problem::bad_request("say to which machine the message goes.").at("machine"));
+    };
+    let machine: MachineId = app.machine_id(machine).await?;
+    app.agents().peer_call(machine, plugin, message.payload).await
+}
+
+async fn emit(app: &App, plugin: String, call: &CallMeta, payload: Value) -> Result<Value, Problem> {
+    let id = payload.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let modules = app.modules.current();
+    let declared = modules.module(&plugin).is_some_and(|m| m.manifest.events.iter().any(|event| event.id == id));
+    if !declared {
+        let message = format!("{plugin} declares no event {}.", schema::neutral_text(&id));
+        return Err(Problem::bad_request(message).at("event"));
+    }
+    let data = payload.get("data").cloned().unwrap_or_default();
+    let event = json!({"event": format!("{plugin}.{id}"), "machine": call.machine, "data": data, "at": Timestamp::now()});
+    tracing::info!(target: "event", %plugin, event = %id, machine = call.machine.as_deref().unwrap_or_default());
+    // The plugin's own administrator role hears of what its machine roles tell.
+    if call.machine.is_some() && app.host.plugins().iter().any(|status| status.name == plugin) {
+        let meta = CallMeta { machine: call.machine.clone(), ..CallMeta::default() };
+        app.host.call(&plugin, Method::Event(id), meta, event).await?.result().await?;
+    }
+    Ok(Value::Null)
+}
+
+async fn machines(app: &App) -> Result<Value, Problem> {
+    let read = |store: &database::Read<'_>| {
+        let mut machines = Vec::new();
+        for id in store.machine_ids()? {
+            if let Some(machine) = store.machine(id)? {
+                machines.push(json!({"id": machine.id, "name": machine.name, "status": machine.status}));
+            }
+        }
+        Ok(Value::Array(machines))
+    };
+    Ok(app.database.read(read).await?)
+}

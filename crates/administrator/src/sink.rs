@@ -1,0 +1,249 @@
+//! What becomes of everything agents say: jobs go to the dispatcher, rows to the database, channels to plugins.
+
+use crate::agents::{AgentHello, AgentSink, Directory, Duplex, Standing};
+use crate::app::App;
+use crate::records;
+use crate::services;
+use fleet::{Facts, Lookup as _, MachineId, PluginState, PluginStatus, Presence, Store as _, Warning};
+use futures::future::{BoxFuture, FutureExt as _};
+use identity::{JoinSecret, Outcome as AuditOutcome, audit};
+use jiff::Timestamp;
+use jobs::{Event, JobId, LogLine, Lookup as _, Outcome};
+use protocol::{JobReport, PluginReport, SectionHash, SectionName};
+use schema::{CallMeta, Code, Problem, Publish, Role};
+use serde_json::{Value, json};
+use std::sync::{Arc, Weak};
+use uuid::Uuid;
+
+/// Longest line of a log that is stored.
+const MAX_LOG_LINE: usize = 4096;
+
+/// The administrator behind the agents' port. Weak, since the administrator owns the port.
+pub(crate) struct Sink(pub(crate) Weak<App>);
+
+impl Sink {
+    fn app(&self) -> Result<Arc<App>, Problem> {
+        self.0.upgrade().ok_or_else(|| Problem::new(Code::Unavailable, "the administrator is stopping."))
+    }
+}
+
+impl AgentSink for Sink {
+    fn hello(&self, machine: MachineId, hello: AgentHello) -> BoxFuture<'_, ()> {
+        async move {
+            let Ok(app) = self.app() else { return };
+            self.plugins(machine, hello.plugins).await;
+            let known = hello.known_jobs.iter().map(|known| known.job).collect();
+            if let Err(problem) = app.machine_online(*machine.as_uuid(), known).await {
+                // The reconciler looks at the same jobs again within a second or ten.
+                tracing::warn!(%machine, %problem, "open jobs of a machine could not be looked at");
+            }
+        }
+        .boxed()
+    }
+
+    fn gone(&self, _machine: MachineId) -> BoxFuture<'_, ()> {
+        // Presence is the port's own business, and jobs wait for the machine to come back.
+        futures::future::ready(()).boxed()
+    }
+
+    fn job(&self, machine: MachineId, job: Uuid, report: JobReport) -> BoxFuture<'_, Result<(), Problem>> {
+        async move { self.app()?.job_report(machine, JobId::from_uuid(job), report).await }.boxed()
+    }
+
+    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<(), Problem>> {
+        async move {
+            let write = move |store: &mut database::Write<'_>| {
+                match store.publish(Some(machine), &plugin, &publish, Timestamp::now()) {
+                    // Rows of a type that this administrator does not know can never be stored: they are let go, seen.
+                    Err(problem) if matches!(problem.code, Code::NotFound | Code::Quota | Code::BadRequest) => {
+                        let subject = format!("{plugin}.{}", publish.type_name);
+                        let at = Timestamp::now();
+                        store.warn(&Warning { machine: Some(machine), plugin, subject, problem, count: 1, at })?;
+                        Ok(())
+                    }
+                    Err(problem) => Err(problem.into()),
+                    Ok(_) => Ok(()),
+                }
+            };
+            Ok(self.app()?.database.write(write).await?)
+        }
+        .boxed()
+    }
+
+    fn sections(&self, machine: MachineId, sections: Vec<SectionHash>) -> BoxFuture<'_, Vec<SectionName>> {
+        async move {
+            // Rows are acknowledged after the commit, so what an agent holds as acknowledged is stored, unless the
+            // database is another one; then it sends everything again by itself.
+            tracing::debug!(%machine, sections = sections.len(), "sections agree");
+            Vec::new()
+        }
+        .boxed()
+    }
+
+    fn request(
+        &self,
+        machine: MachineId,
+        plugin: String,
+        method: String,
+        payload: Value,
+    ) -> BoxFuture<'_, Result<Value, Problem>> {
+        async move {
+            let app = self.app()?;
+            let meta = CallMeta { machine: Some(machine.to_string()), ..CallMeta::default() };
+            services::request(app, plugin, Role::Machine, meta, method, payload).await
+        }
+        .boxed()
+    }
+
+    fn channel(
+        &self,
+        machine: MachineId,
+        plugin: String,
+        key: String,
+        duplex: Duplex,
+    ) -> BoxFuture<'_, Result<(), Problem>> {
+        async move {
+            let meta = CallMeta { machine: Some(machine.to_string()), ..CallMeta::default() };
+            self.app()?.host.accept_channel(&plugin, &key, meta, duplex).await
+        }
+        .boxed()
+    }
+
+    fn plugins(&self, machine: MachineId, plugins: Vec<PluginReport>) -> BoxFuture<'_, ()> {
+        async move {
+            let Ok(app) = self.app() else { return };
+            let modules = app.modules.current();
+            let statuses: Vec<PluginStatus> = plugins
+                .into_iter()
+                .map(|report| {
+                    let known = modules.module(&report.name).map(|module| module.manifest.plugin.title.clone());
+                    status(machine, report, known)
+                })
+                .collect();
+            let write = move |store: &mut database::Write<'_>| {
+                let names: Vec<String> = statuses.iter().map(|status| status.name.clone()).collect();
+                store.keep_plugins(Some(machine), &names)?;
+                for status in &statuses {
+                    store.set_plugin_status(status)?;
+                }
+                Ok(())
+            };
+            if let Err(error) = app.database.write(write).await {
+                tracing::warn!(%machine, %error, "the state of a machine's plugins could not be stored");
+            }
+        }
+        .boxed()
+    }
+
+    fn log(&self, machine: MachineId, plugin: String, level: String, text: String) {
+        tracing::info!(target: "machine", %machine, %plugin, %level, "{}", schema::neutral_text(&text));
+    }
+
+    fn suspicion(&self, machine: MachineId, problem: Problem) {
+        let Ok(app) = self.app() else { return };
+        app.runtime.clone().spawn(async move {
+            let target = Some(machine.to_string());
+            let entry = records::system("machine.suspicion", target, AuditOutcome::Denied, json!({"problem": problem.message}));
+            let write = move |store: &mut database::Write<'_>| {
+                audit::append(store, entry, Timestamp::now())?;
+                let (subject, at) = ("identity".to_owned(), Timestamp::now());
+                let plugin = crate::core::NAME.to_owned();
+                store.warn(&Warning { machine: Some(machine), plugin, subject, problem, count: 1, at })?;
+                Ok(())
+            };
+            if let Err(error) = app.database.write(write).await {
+                tracing::error!(%machine, %error, "a suspicion could not be recorded");
+            }
+        });
+    }
+}
+
+fn status(machine: MachineId, report: PluginReport, title: Option<String>) -> PluginStatus {
+    let state = match report.state {
+        protocol::PluginState::Ok => PluginState::Ok,
+        protocol::PluginState::Failed => PluginState::Failed,
+        protocol::PluginState::Restarting => PluginState::Restarting,
+        protocol::PluginState::Quarantined => PluginState::Quarantined,
+        protocol::PluginState::Disabled => PluginState::Disabled,
+    };
+    PluginStatus {
+        title: title.unwrap_or_else(|| report.name.clone()),
+        name: report.name,
+        version: report.version,
+        state,
+        cause: report.cause,
+        remedy: report.remedy,
+        machine: Some(machine),
+    }
+}
+
+impl App {
+    /// One thing that happened to a job on its machine. A job of another machine is refused, and noted.
+    async fn job_report(self: &Arc<App>, machine: MachineId, id: JobId, report: JobReport) -> Result<(), Problem> {
+        let stored = self.database.read(move |store| Ok(store.job(id)?)).await?;
+        let Some(job) = stored.filter(|job| job.machine == Some(*machine.as_uuid())) else {
+            return Err(Problem::new(Code::PermissionDenied, format!("the job {id} is none of this machine's.")));
+        };
+        let event = match report {
+            JobReport::Accepted => Event::Accepted,
+            JobReport::Running => Event::Started,
+            JobReport::Waiting { text } => Event::Waiting { reason: text },
+            JobReport::Progress { progress } => Event::Progress(progress),
+            JobReport::Log { level, text, .. } => {
+                let end = text.floor_char_boundary(text.len().min(MAX_LOG_LINE));
+                let line = LogLine { at: Timestamp::now(), level, text: text[..end].to_owned() };
+                return self.job_log(id, line).await;
+            }
+            JobReport::Finished { state, result, problem, .. } => {
+                let outcome = Outcome { state, result, problem };
+                return self.job_finished(id, &job.command, outcome).await;
+            }
+        };
+        self.job_events(vec![(id, event)]).await
+    }
+}
+
+impl Directory for Sink {
+    fn enrol(&self, secret: JoinSecret, machine: MachineId, facts: Facts) -> BoxFuture<'_, Result<(), Problem>> {
+        async move {
+            let write = move |store: &mut database::Write<'_>| {
+                let now = Timestamp::now();
+                let used = identity::join::redeem(store, &secret, *machine.as_uuid(), now)?;
+                let token = used.map_err(|refused| {
+                    Problem::new(Code::PermissionDenied, format!("{refused}.")).fix("Make a new one with \"Add machine\".")
+                })?;
+                let detail = json!({"token": token.id, "token_by": token.created_by, "name": facts.name});
+                let target = Some(machine.to_string());
+                audit::append(store, records::system("machine.enrol", target, AuditOutcome::Done, detail), now)?;
+                store.enrol(&fleet::NewMachine { id: machine, facts }, now)?;
+                Ok(())
+            };
+            Ok(self.app()?.database.write(write).await?)
+        }
+        .boxed()
+    }
+
+    fn standing(&self, machine: MachineId) -> BoxFuture<'_, Result<Standing, Problem>> {
+        async move {
+            let stored = self.app()?.database.read(move |store| Ok(store.machine(machine)?)).await?;
+            Ok(match stored {
+                Some(machine) if machine.revoked_at.is_none() => Standing::Good,
+                Some(_) => Standing::Refused("an operator revoked this machine.".to_owned()),
+                None => Standing::Refused("this machine was removed, or is not known here.".to_owned()),
+            })
+        }
+        .boxed()
+    }
+
+    fn presence(&self, batch: Vec<Presence>) -> BoxFuture<'_, Result<(), Problem>> {
+        async move { Ok(self.app()?.database.write(move |store| Ok(store.set_presence(&batch)?)).await?) }.boxed()
+    }
+
+    fn facts(&self, machine: MachineId, facts: Facts) -> BoxFuture<'_, Result<(), Problem>> {
+        async move { Ok(self.app()?.database.write(move |store| Ok(store.set_facts(machine, &facts)?)).await?) }.boxed()
+    }
+
+    fn all_offline(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        async move { Ok(self.app()?.database.write(|store| Ok(store.all_offline()?)).await?) }.boxed()
+    }
+}
