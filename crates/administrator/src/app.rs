@@ -6,6 +6,7 @@ use crate::modules::Modules;
 use crate::once::{self, Once};
 use crate::reach::Reach;
 use crate::runtime::Runtime;
+use crate::secrets::SecretsStore;
 use crate::dispatcher::Told;
 use database::Database;
 use identity::{Passwords, SiteCa, Throttle};
@@ -31,6 +32,7 @@ pub(crate) struct App {
     pub(crate) agents: OnceLock<Agents>,
     pub(crate) local: Local,
     pub(crate) once: Once,
+    pub(crate) secrets_store: SecretsStore,
     pub(crate) reach: Reach,
     /// What jobs tell, for those who watch them.
     pub(crate) told: broadcast::Sender<Told>,
@@ -53,6 +55,7 @@ pub(crate) struct Parts {
     pub(crate) modules: Modules,
     pub(crate) host: Host,
     pub(crate) reach: Reach,
+    pub(crate) secrets: SecretsStore,
     pub(crate) secure: bool,
 }
 
@@ -67,6 +70,7 @@ impl App {
             agents: OnceLock::new(),
             local: Local::default(),
             once: Once::default(),
+            secrets_store: parts.secrets,
             reach: parts.reach,
             told: broadcast::Sender::new(TOLD),
             due: Notify::new(),

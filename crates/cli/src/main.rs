@@ -1,1 +1,53 @@
-fn main() {}
+//! `bailiwick`: the administrator, the command line, and every module by itself.
+//!
+//! Nothing here names a plugin. Commands of modules are read from their manifests when the program runs: from the
+//! administrator that `BAILIWICK_URL` names, or from the one module that the program's own name asks for.
+
+mod client;
+mod commands;
+mod remote;
+mod serve;
+mod socket;
+mod standalone;
+mod state;
+mod watch;
+
+use schema::{Code, Problem};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    // A runner takes its rights away before anything starts a thread.
+    if arguments.get(1).is_some_and(|word| word == "plugin-runner") {
+        return plugin_host::runner_main();
+    }
+    let program = arguments.first().map(|path| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let ended = match program.as_deref().and_then(|name| name.strip_prefix("bailiwick-")) {
+        Some(module) => standalone::run(module, None, &arguments),
+        None => commands::run(&mut arguments),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(error) => complain(&error),
+    }
+}
+
+/// Says what went wrong in plain words on stderr; the exit code tells scripts what kind of thing it was.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    let code = match error.downcast_ref::<Problem>() {
+        Some(problem) => {
+            eprintln!("bailiwick: {}", schema::neutral_text(&problem.to_string()));
+            for cause in &problem.causes {
+                eprintln!("  {}", schema::neutral_text(&cause.to_string()));
+            }
+            problem.code
+        }
+        None => {
+            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("bailiwick: {}", schema::neutral_text(&chain.join(": ")));
+            Code::Internal
+        }
+    };
+    ExitCode::from(code.exit_code())
+}

@@ -1,0 +1,166 @@
+//! Running a command as a person or a script sees it: questions before, progress meanwhile, the result at the end.
+
+use crate::client::Client;
+use anyhow::{Context as _, Result, bail};
+use schema::{Command, JobState, Problem, neutral_text};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+use surface::cli::{CommandCall, Format};
+
+/// How often a job is asked about while it runs.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Columns of the terminal.
+pub(crate) fn width() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0)
+}
+
+/// Asks for the secret arguments: hidden on a terminal, else one line of input each.
+pub(crate) fn ask_for_secrets(call: &mut CommandCall) -> Result<()> {
+    for prompt in std::mem::take(&mut call.prompts) {
+        let value = secret(&prompt.title)?;
+        let mut place = &mut call.input;
+        let (last, path) = prompt.path.split_last().context("a secret without a place")?;
+        for name in path {
+            let inner = place.entry(name.clone()).or_insert_with(|| json!({}));
+            place = inner.as_object_mut().context("a secret inside something that is no object")?;
+        }
+        place.insert(last.clone(), Value::String(value));
+    }
+    Ok(())
+}
+
+fn secret(title: &str) -> Result<String> {
+    let input = std::io::stdin();
+    let terminal = input.is_terminal();
+    let before = if terminal { rustix::termios::tcgetattr(&input).ok() } else { None };
+    if let Some(before) = &before {
+        eprint!("{}: ", neutral_text(title));
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        rustix::termios::tcsetattr(&input, rustix::termios::OptionalActions::Now, &hidden)
+            .context("the terminal cannot be kept from showing what is typed")?;
+    }
+    let mut line = String::new();
+    let read = input.lock().read_line(&mut line);
+    if let Some(before) = &before {
+        rustix::termios::tcsetattr(&input, rustix::termios::OptionalActions::Now, before).context("the terminal cannot be set back")?;
+        eprintln!();
+    }
+    read.with_context(|| format!("{title} cannot be read"))?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// Asks before something dangerous; without a terminal it must be agreed to beforehand, with `--yes`.
+pub(crate) fn agreed(command: &Command, call: &CommandCall) -> Result<bool> {
+    let Some(danger) = &command.danger else { return Ok(true) };
+    let concerns = danger.when.as_ref().is_none_or(|when| when.holds(&call.input));
+    if call.yes || call.dry_run || !concerns {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Problem::bad_request(format!("{}: {}", command.title, danger.text)).fix("Give --yes to go on without being asked.").into());
+    }
+    eprint!("{}\n{}? [y/N] ", neutral_text(&danger.text), neutral_text(&command.title));
+    std::io::stderr().flush().context("the question cannot be shown")?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("the answer cannot be read")?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+/// Waits for the end of a job; its progress goes to stderr.
+pub(crate) fn follow(client: &Client, job: &str) -> Result<Value> {
+    let mut shown = String::new();
+    let live = std::io::stderr().is_terminal();
+    loop {
+        let now = client.get(&format!("/api/v1/jobs/{job}"))?;
+        let state = now.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")?;
+        let line = progress_line(&now, state);
+        if line != shown {
+            if live {
+                eprint!("\r\x1b[K{line}");
+            } else {
+                eprintln!("{line}");
+            }
+            shown = line;
+        }
+        if state.is_final() {
+            if live {
+                eprintln!();
+            }
+            return Ok(now);
+        }
+        std::thread::sleep(PERIOD);
+    }
+}
+
+fn progress_line(job: &Value, state: JobState) -> String {
+    let progress = job.get("progress");
+    let fraction = progress.and_then(|p| p.get("fraction")).and_then(Value::as_f64);
+    let text = progress.and_then(|p| p.get("text")).and_then(Value::as_str).unwrap_or_default();
+    let percent = fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
+    format!("{}{percent} {}", state.as_str(), neutral_text(text)).trim_end().to_owned()
+}
+
+/// Prints what became of a job; the exit code says it too.
+pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Result<ExitCode> {
+    let state = job.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")?;
+    for child in job.get("children").and_then(Value::as_array).into_iter().flatten() {
+        complain(child);
+    }
+    complain(job);
+    let result = job.get("result").cloned().unwrap_or_default();
+    let print = command.cli.as_ref().and_then(|hints| hints.print.as_deref());
+    if format == Format::Table && print.is_none() && result.is_null() {
+        return Ok(ExitCode::from(state.exit_code()));
+    }
+    match print {
+        Some(field) if format == Format::Table && state == JobState::Succeeded => print_value(&result, Format::Table, Some(field))?,
+        _ if format == Format::Table => print_value(&result, format, None)?,
+        // A program gets the whole job: its state, result and problem.
+        _ => print_value(job, format, None)?,
+    }
+    Ok(ExitCode::from(state.exit_code()))
+}
+
+fn complain(job: &Value) {
+    if let Some(problem) = job.get("problem").filter(|p| !p.is_null()).and_then(|p| serde_json::from_value::<Problem>(p.clone()).ok()) {
+        let machine = job.get("machine").and_then(|m| m.get("label")).and_then(Value::as_str).unwrap_or_default();
+        eprintln!("{}: {}", neutral_text(machine), neutral_text(&problem.to_string()));
+    }
+}
+
+/// Prints one value: a field of it alone, or all of it.
+pub(crate) fn print_value(value: &Value, format: Format, field: Option<&str>) -> Result<()> {
+    let text = match (format, field.and_then(|field| value.get(field))) {
+        (Format::Table | Format::Name, Some(Value::String(one))) => neutral_text(one),
+        (Format::Table | Format::Name, Some(one)) => one.to_string(),
+        (Format::Yaml, _) => serde_yaml_ng::to_string(value).context("the result cannot be shown as YAML")?,
+        (Format::Table, None) => table(value),
+        _ => serde_json::to_string_pretty(value).context("the result cannot be shown as JSON")?,
+    };
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{}", text.trim_end()) {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            bail!("the output cannot be written: {error}");
+        }
+    }
+    Ok(())
+}
+
+fn table(value: &Value) -> String {
+    let plain = |value: &Value| match value {
+        Value::String(text) => neutral_text(text),
+        other => neutral_text(&other.to_string()),
+    };
+    match value {
+        Value::Object(fields) => {
+            let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+            let line = |(name, value): (&String, &Value)| format!("{name:width$}  {}", plain(value));
+            fields.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+        other => plain(other),
+    }
+}
