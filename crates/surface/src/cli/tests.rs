@@ -243,3 +243,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_cores_own_manifest_makes_a_command_line_and_a_document() {
+    let fleet = Manifest::parse(include_bytes!("../../../fleet/src/manifest.json")).unwrap();
+    let all = [fleet, manifests().remove(0)];
+    build(&all).debug_assert();
+    let words = ["bailiwick", "fleet", "create-operator", "Bob", "--role", "auditor", "--wait"];
+    let matches = build(&all).try_get_matches_from(words).unwrap();
+    let Some(Invocation::Command(call)) = parse(&all, &matches).unwrap() else { panic!("not a command") };
+    assert_eq!(Value::Object(call.input), json!({"name": "Bob", "role": "auditor"}));
+    assert_eq!(call.prompts[0].path, ["password"]);
+    let paths = crate::openapi::document(&all)["paths"].as_object().unwrap().len();
+    assert!(paths > 40, "{paths}");
+}
