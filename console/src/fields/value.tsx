@@ -41,7 +41,7 @@ function One({ field, value, roomy = false, reachable = true }: Props & { value:
     case 'series':
       return Array.isArray(value) ? <Spark values={value} /> : <>{format(field, value)}</>;
     case 'user':
-      return <span className="with-icon"><Avatar name={label(value)} />{format(field, value)}</span>;
+      return <span className="with-icon"><Avatar name={label(value)} /><span className="clip">{format(field, value)}</span></span>;
     case 'ref':
       return <Reference field={field} value={value} reachable={reachable} />;
     case 'tags':
@@ -90,7 +90,7 @@ function Status({ field, value }: { field: Field; value: Json }) {
   return (
     <span className={`with-icon text-${tone}`}>
       <ToneIcon tone={tone} {...(meaning?.icon ? { icon: meaning.icon } : {})} />
-      {format(field, value)}
+      <span className="clip">{format(field, value)}</span>
     </span>
   );
 }

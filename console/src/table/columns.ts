@@ -1,7 +1,7 @@
 // Which columns are shown: those the reader chose, or as many as fit by priority.
 
 import { priority, type Column } from '../model/registry';
-import type { FieldType } from '../model/schema';
+import type { Field, FieldType } from '../model/schema';
 
 const WIDTHS: Partial<Record<FieldType, number>> = {
   status: 104, bool: 72, int: 78, decimal: 84, bytes: 86, rate: 96, percent: 128, duration: 92, time: 104, period: 160,
@@ -16,10 +16,16 @@ export const SELECT_WIDTH = 40;
 export const ACTIONS_WIDTH = 44;
 
 export function widthOf({ field, name }: Column, label: string): number {
-  const width = field.width ?? WIDTHS[field.type] ?? TEXT_WIDTH;
+  const width = field.width ?? valuesWidth(field) ?? WIDTHS[field.type] ?? TEXT_WIDTH;
   const title = field.title.length * 6.8 + 30;
   const known = Math.max(name === label ? Math.max(LABEL_WIDTH, width) : width, Math.min(title, 160));
   return Math.min(420, Math.max(56, field.many ? known + 16 : known));
+}
+
+/** A status is as wide as its longest word beside its mark. */
+function valuesWidth({ type, values }: Field): number | undefined {
+  const longest = Math.max(0, ...Object.values(values ?? {}).map((one) => one.title.length));
+  return type === 'status' && longest > 0 ? Math.min(180, Math.max(96, longest * 7.2 + 50)) : undefined;
 }
 
 /** The columns that fit, in their own order; priority 1 always. */
