@@ -46,11 +46,17 @@ fn measure(path: &std::path::Path, machines: usize) -> Result<(), Box<dyn std::e
             query(json!({"where": [{"field": "addresses", "op": "contains", "value": "10.0.7.7"}]}))?,
         ),
     ] {
-        timed(&database, what, move |r| Ok(drop(r.query("fleet.machine", &asked, &Scope::Everything)?)))?;
+        timed(&database, what, move |r| {
+            r.query("fleet.machine", &asked, &Scope::Everything)?;
+            Ok(())
+        })?;
     }
     for (what, sort) in [("deep page by name", "name"), ("deep page by a column of an extension", "person")] {
         let deep = deep(&database, sort, machines)?;
-        timed(&database, what, move |r| Ok(drop(r.query("fleet.machine", &deep, &Scope::Everything)?)))?;
+        timed(&database, what, move |r| {
+            r.query("fleet.machine", &deep, &Scope::Everything)?;
+            Ok(())
+        })?;
     }
     for (what, field) in
         [("facet of status", "status"), ("facet of an extension", "person"), ("facet of groups", "groups")]
@@ -61,11 +67,13 @@ fn measure(path: &std::path::Path, machines: usize) -> Result<(), Box<dyn std::e
             let n = nth.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let fresh = json!([{"field": "name", "op": "ne", "value": n.to_string()}]);
             let asked = Query { filters: serde_json::from_value(fresh).unwrap_or_default(), ..Query::default() };
-            Ok(drop(r.facets("fleet.machine", &asked, field, &Scope::Everything)?))
+            r.facets("fleet.machine", &asked, field, &Scope::Everything)?;
+            Ok(())
         })?;
     }
     timed(&database, "facet remembered", |r| {
-        Ok(drop(r.facets("fleet.machine", &Query::default(), "status", &Scope::Everything)?))
+        r.facets("fleet.machine", &Query::default(), "status", &Scope::Everything)?;
+        Ok(())
     })?;
     commands(&database, &ids)?;
     println!();
@@ -116,9 +124,9 @@ fn commands(database: &Database, ids: &[MachineId]) -> Result<(), Error> {
             .map(|n| {
                 let (database, id) = (database.clone(), ids[n % ids.len()]);
                 std::thread::spawn(move || {
-                    (0..each).try_for_each(|_| {
+                    (0..each).try_for_each(|_| -> Result<(), Error> {
                         let asked = submission(id);
-                        database.write_blocking(move |w| Ok(drop(jobs::submit(w, asked, NOW)?)))
+                        database.write_blocking(move |w| Ok(jobs::submit(w, asked, NOW)?.repeated)).map(|_| ())
                     })
                 })
             })

@@ -121,16 +121,15 @@ impl Store for Write<'_> {
         let key = id.to_string();
         let count = "SELECT coalesce(max(number) + 1, 0) FROM job_log WHERE job = ?1";
         let mut statement = self.conn.prepare_cached(count).map_err(sql)?;
-        let mut number: u64 = statement.query_row([&key], |row| row.get(0)).map_err(sql)?;
+        let first: u64 = statement.query_row([&key], |row| row.get(0)).map_err(sql)?;
         let insert = "INSERT INTO job_log (job, number, at, level, text) VALUES (?1, ?2, ?3, ?4, ?5)";
-        for line in lines {
+        for (number, line) in (first..).zip(lines) {
             if number > MAX_LOG_LINES {
                 break;
             }
             let text = if number == MAX_LOG_LINES { "more lines were dropped" } else { line.text.as_str() };
             let text: String = text.chars().take(4096).collect();
             self.execute(insert, params![key, number, micros(line.at), line.level, text])?;
-            number += 1;
         }
         Ok(())
     }

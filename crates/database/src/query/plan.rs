@@ -200,7 +200,7 @@ impl<'t> Plan<'t> {
         statement.push_text(" WHERE ");
         statement.push(Sql::all(self.conditions.clone()));
         statement.push_text(") WHERE ");
-        statement.push(self.from_here_on(cursor, in_nulls));
+        statement.push(self.beginning_at(cursor, in_nulls));
         statement.push_text(" ORDER BY ");
         statement.push_text(&self.order(in_nulls));
         statement.push_text(" LIMIT ?");
@@ -226,7 +226,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Rows of this step that come after the cursor.
-    fn from_here_on(&self, cursor: Option<&Cursor>, in_nulls: bool) -> Sql {
+    fn beginning_at(&self, cursor: Option<&Cursor>, in_nulls: bool) -> Sql {
         let mut all = Vec::new();
         if !self.sorts.is_empty() {
             all.push(Sql::new(if in_nulls { "s0 IS NULL" } else { "s0 IS NOT NULL" }));
