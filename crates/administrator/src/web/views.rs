@@ -12,9 +12,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use database::Scope;
-use schema::{Object, Problem};
+use jiff::Timestamp;
+use schema::{Manifest, Object, Problem};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use surface::Shape;
+use surface::cli::{self, Format, Page};
 
 /// What a client asks for to get rows by column.
 const COLUMNS: &str = "application/vnd.bailiwick.columns+json";
@@ -120,14 +123,16 @@ async fn csv(app: Arc<App>, caller: Caller, name: String, view: String, request:
     let mut query = request.query;
     query.page.limit = Some(schema::MAX_LIMIT);
     let first = rows::answer(&app, &caller, &name, &view, &query).await?;
+    let shape = shape(&app, &name, &view)?;
     let file = format!("attachment; filename=\"{name}-{view}.csv\"");
     let state = (Some(first), true, query);
     let pages = futures::stream::unfold(state, move |(page, with_head, mut query)| {
         let (app, caller, name, view) = (app.clone(), caller.clone(), name.clone(), view.clone());
+        let shape = shape.clone();
         async move {
             let page = page?;
             let next = page.next.clone();
-            let text = surface::csv(&page.columns, &page.rows, with_head);
+            let text = sheet(&shape, page, with_head);
             let following = match next {
                 None => None,
                 Some(after) => {
@@ -147,6 +152,23 @@ async fn csv(app: Arc<App>, caller: Caller, name: String, view: String, request:
         (header::CONTENT_DISPOSITION, HeaderValue::from_str(&file).unwrap_or(HeaderValue::from_static("attachment"))),
     ];
     Ok((headers, Body::from_stream(pages)).into_response())
+}
+
+fn shape(app: &App, name: &str, view: &str) -> Result<Shape, Problem> {
+    let modules = app.modules.current();
+    let manifests: Vec<Manifest> = modules.manifests().cloned().collect();
+    let (manifest, view) = modules.view(name, view)?;
+    Shape::of(&manifests, manifest, view).ok_or_else(|| Problem::not_found("the view has no rows."))
+}
+
+/// A page as CSV; only the first one has a heading.
+fn sheet(shape: &Shape, page: rows::Answered, with_head: bool) -> String {
+    let layout = Page { width: None, now: Timestamp::now(), detail: false };
+    let text = cli::render(&page.into_objects(), shape, Format::Csv, layout);
+    if with_head {
+        return text;
+    }
+    text.split_once("\r\n").map(|(_, rows)| rows.to_owned()).unwrap_or_default()
 }
 
 pub(super) async fn manifests(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
