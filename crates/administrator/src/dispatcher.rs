@@ -8,7 +8,7 @@ use crate::local;
 use fleet::MachineId;
 use jiff::Timestamp;
 use jobs::{Effect, Event, Job, JobId, Lookup as _};
-use protocol::ToAgent;
+use protocol::{Assign, ToAgent};
 use schema::{JobEvent, Problem};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl App {
     fn carry_out(self: &Arc<App>, job: &Job, effect: Effect) {
         match effect {
             Effect::SendAssign => match job.machine {
-                Some(machine) => self.send(machine, self.assignment(job)),
+                Some(machine) => self.assign(machine, job),
                 None => local::start(self, job),
             },
             Effect::SendCancel { abandon } => match job.machine {
@@ -70,6 +70,37 @@ impl App {
                 drop(self.told.send((job.id, event)));
             }
         }
+    }
+
+    fn assign(self: &Arc<App>, machine: Uuid, job: &Job) {
+        let modules = self.modules.current();
+        let effect = modules.command(&job.command).map(|(_, command)| command.effect).unwrap_or_default();
+        let mut input = job.input.clone();
+        match self.copy_secrets(job.id, &job.command) {
+            Ok(secrets) => input.extend(secrets),
+            Err(problem) => return self.fail_later(job.id, problem),
+        }
+        let assign = Assign {
+            job: *job.id.as_uuid(),
+            command: job.command.clone(),
+            input,
+            operator: job.operator.name.clone(),
+            timeout_seconds: job.timeout_seconds,
+            on_interrupt: job.on_interrupt,
+            effect,
+        };
+        self.send(machine, ToAgent::Assign(Box::new(assign)));
+    }
+
+    /// Ends a job that cannot be given out.
+    fn fail_later(self: &Arc<App>, id: JobId, problem: Problem) {
+        let app = self.clone();
+        self.runtime.spawn(async move {
+            let outcome = jobs::Outcome { state: schema::JobState::Failed, result: None, problem: Some(problem) };
+            if let Err(problem) = app.job_events(vec![(id, Event::Finished(outcome))]).await {
+                tracing::warn!(job = %id, %problem, "a job that cannot be given out could not be ended");
+            }
+        });
     }
 
     /// A machine that is not there gets it when it comes back: that is what the reconciler is for.

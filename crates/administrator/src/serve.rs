@@ -186,12 +186,12 @@ async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate
     if !addresses.contains(&here) {
         addresses.push(here);
     }
-    let store = app.database.read(|store| Ok(store.store_id()?)).await?;
+    let store = app.database.write(|store| Ok(store.store_id()?)).await?;
     let agent_program = local_agent::program();
     let config = AgentsConfig { listen, addresses, heartbeat: HEARTBEAT, agent_program, store };
     let (_, plugins) = watch::channel(Arc::new(offers));
     let deps = AgentsDeps {
-        directory: sink.clone(),
+        directory: Arc::new(app.database.clone()),
         ca: app.authority.clone(),
         plugins,
         sink,

@@ -1,12 +1,12 @@
 //! What becomes of everything agents say: jobs go to the dispatcher, rows to the database, channels to plugins.
 
-use crate::agents::{AgentHello, AgentSink, Directory, Duplex, Standing};
+use crate::agents::{AgentHello, AgentSink, Duplex};
 use crate::app::App;
 use crate::records;
 use crate::services;
-use fleet::{Facts, Lookup as _, MachineId, PluginState, PluginStatus, Presence, Store as _, Warning};
+use fleet::{MachineId, PluginState, PluginStatus, Store as _, Warning};
 use futures::future::{BoxFuture, FutureExt as _};
-use identity::{JoinSecret, Outcome as AuditOutcome, audit};
+use identity::{Outcome as AuditOutcome, audit};
 use jiff::Timestamp;
 use jobs::{Event, JobId, LogLine, Lookup as _, Outcome};
 use protocol::{JobReport, PluginReport, SectionHash, SectionName};
@@ -200,50 +200,5 @@ impl App {
             }
         };
         self.job_events(vec![(id, event)]).await
-    }
-}
-
-impl Directory for Sink {
-    fn enrol(&self, secret: JoinSecret, machine: MachineId, facts: Facts) -> BoxFuture<'_, Result<(), Problem>> {
-        async move {
-            let write = move |store: &mut database::Write<'_>| {
-                let now = Timestamp::now();
-                let used = identity::join::redeem(store, &secret, *machine.as_uuid(), now)?;
-                let token = used.map_err(|refused| {
-                    Problem::new(Code::PermissionDenied, format!("{refused}.")).fix("Make a new one with \"Add machine\".")
-                })?;
-                let detail = json!({"token": token.id, "token_by": token.created_by, "name": facts.name});
-                let target = Some(machine.to_string());
-                audit::append(store, records::system("machine.enrol", target, AuditOutcome::Done, detail), now)?;
-                store.enrol(&fleet::NewMachine { id: machine, facts }, now)?;
-                Ok(())
-            };
-            Ok(self.app()?.database.write(write).await?)
-        }
-        .boxed()
-    }
-
-    fn standing(&self, machine: MachineId) -> BoxFuture<'_, Result<Standing, Problem>> {
-        async move {
-            let stored = self.app()?.database.read(move |store| Ok(store.machine(machine)?)).await?;
-            Ok(match stored {
-                Some(machine) if machine.revoked_at.is_none() => Standing::Good,
-                Some(_) => Standing::Refused("an operator revoked this machine.".to_owned()),
-                None => Standing::Refused("this machine was removed, or is not known here.".to_owned()),
-            })
-        }
-        .boxed()
-    }
-
-    fn presence(&self, batch: Vec<Presence>) -> BoxFuture<'_, Result<(), Problem>> {
-        async move { Ok(self.app()?.database.write(move |store| Ok(store.set_presence(&batch)?)).await?) }.boxed()
-    }
-
-    fn facts(&self, machine: MachineId, facts: Facts) -> BoxFuture<'_, Result<(), Problem>> {
-        async move { Ok(self.app()?.database.write(move |store| Ok(store.set_facts(machine, &facts)?)).await?) }.boxed()
-    }
-
-    fn all_offline(&self) -> BoxFuture<'_, Result<(), Problem>> {
-        async move { Ok(self.app()?.database.write(|store| Ok(store.all_offline()?)).await?) }.boxed()
     }
 }

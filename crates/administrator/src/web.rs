@@ -17,7 +17,6 @@ mod session;
 mod streams;
 mod views;
 
-pub(crate) use auth::Caller;
 pub(crate) use session::hashed;
 pub(crate) use listen::serve;
 

@@ -7,7 +7,6 @@ mod client;
 mod commands;
 mod remote;
 mod serve;
-mod socket;
 mod standalone;
 mod state;
 mod watch;

@@ -64,8 +64,8 @@ fn shape(manifests: &[Manifest], plugin: &str, view: &str) -> Result<Shape> {
 fn rows(client: &Client, call: &ViewCall) -> Result<Vec<Object>> {
     let mut page = client.rows(&address(call))?;
     let mut rows = page.rows;
-    while let (true, Some(next)) = (call.all, page.next) {
-        page = client.rows(&next)?;
+    while let (true, Some(next)) = (call.all, page.next.as_ref()) {
+        page = client.rows(next)?;
         rows.append(&mut page.rows);
     }
     if let (Some(key), true) = (&call.key, rows.is_empty()) {

@@ -28,6 +28,8 @@ pub(crate) fn create_token(state: &Path, name: String, role: Role) -> Result<Exi
             action: "token.create".into(),
             target: Some(name.clone()),
             outcome: Outcome::Begun,
+            address: None,
+            job: None,
             detail: Object::from_iter([("role".to_owned(), role.as_str().into())]),
         };
         audit::append(store, entry, now)?;
@@ -41,7 +43,7 @@ pub(crate) fn create_token(state: &Path, name: String, role: Role) -> Result<Exi
 /// `bailiwick audit verify`: walks the whole chain and names the first record that does not fit.
 pub(crate) fn verify_audit(state: &Path) -> Result<ExitCode> {
     let database = open(state)?;
-    match database.read_blocking(|store| Ok(audit::verify_store(store)?))? {
+    match database.read_blocking(|store| Ok(audit::verify_store(store, None)?))? {
         Ok(verified) => {
             match verified.head {
                 Some(head) => println!("{} records, unbroken up to {}", verified.count, head.hash),

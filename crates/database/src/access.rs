@@ -45,3 +45,15 @@ impl Write<'_> {
         self.changes.borrow_mut().add_many(type_id);
     }
 }
+
+impl Write<'_> {
+    /// Id of this very database, made with its first use. A restored copy keeps it; another database has another.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub fn store_id(&mut self) -> Result<String, crate::Error> {
+        let fresh = uuid::Uuid::new_v4().to_string();
+        self.conn.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('store_id', ?1)", [fresh])?;
+        Ok(self.conn.query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| row.get(0))?)
+    }
+}
