@@ -1,6 +1,6 @@
 //! What the parts of a running administrator share.
 
-use crate::agents::Agents;
+use crate::agents::{Agents, PluginFile};
 use crate::local::Local;
 use crate::modules::Modules;
 use crate::once::{self, Once};
@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) modules: Modules,
     pub(crate) host: Host,
     pub(crate) agents: OnceLock<Agents>,
+    /// Plugins that machines are to have.
+    pub(crate) offers: watch::Sender<Arc<Vec<PluginFile>>>,
     pub(crate) local: Local,
     pub(crate) once: Once,
     pub(crate) secrets_store: SecretsStore,
@@ -68,6 +70,7 @@ impl App {
             modules: parts.modules,
             host: parts.host,
             agents: OnceLock::new(),
+            offers: watch::Sender::default(),
             local: Local::default(),
             once: Once::default(),
             secrets_store: parts.secrets,

@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The running agent of this machine.
 pub(crate) struct LocalAgent {
     stop: CancellationToken,
-    ended: tokio::sync::oneshot::Receiver<()>,
+    ended: CancellationToken,
 }
 
 /// The agent's program: beside this one.
@@ -36,7 +36,8 @@ pub(crate) async fn start(app: &Arc<App>, state: &Path) -> Result<Option<LocalAg
     };
     let directory = state.join("agent");
     let stop = CancellationToken::new();
-    let (tell, ended) = tokio::sync::oneshot::channel();
+    let ended = CancellationToken::new();
+    let ended_tell = ended.clone();
     let mut child = spawn(app, &program, &directory).await?;
     let (app, watched) = (app.clone(), stop.clone());
     app.runtime.clone().spawn_to_end(async move {
@@ -63,7 +64,7 @@ pub(crate) async fn start(app: &Arc<App>, state: &Path) -> Result<Option<LocalAg
                 }
             }
         }
-        drop(tell.send(()));
+        ended_tell.cancel();
     });
     Ok(Some(LocalAgent { stop, ended }))
 }
@@ -85,16 +86,20 @@ async fn spawn(app: &App, program: &Path, directory: &Path) -> Result<Child> {
 async fn end(mut child: Child) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
         // It may have ended by itself a moment ago.
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        if let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
+            tracing::debug!(%error, "the agent of this machine had ended");
+        }
     }
     if tokio::time::timeout(STOP, child.wait()).await.is_err() {
-        drop(child.kill().await);
+        if let Err(error) = child.kill().await {
+            tracing::warn!(%error, "the agent of this machine could not be ended");
+        }
     }
 }
 
 impl LocalAgent {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        drop(self.ended.await);
+        self.ended.cancelled().await;
     }
 }

@@ -8,37 +8,37 @@ use tokio::sync::watch;
 
 /// One module: its manifest and how it fares.
 #[derive(Clone, Debug, Serialize)]
-pub struct Module {
+pub(crate) struct Module {
     #[serde(flatten)]
-    pub manifest: Manifest,
-    pub state: ModuleState,
+    pub(crate) manifest: Manifest,
+    pub(crate) state: ModuleState,
 }
 
 /// How a module fares, in a word and a line each for the cause and the remedy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ModuleState {
+pub(crate) struct ModuleState {
     /// `ok`, `failed`, `restarting`, `quarantined` or `disabled`.
-    pub state: String,
+    pub(crate) state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    pub(crate) cause: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
+    pub(crate) remedy: Option<String>,
 }
 
 impl ModuleState {
-    pub fn ok() -> ModuleState {
+    pub(crate) fn ok() -> ModuleState {
         ModuleState { state: "ok".into(), cause: None, remedy: None }
     }
 }
 
 /// The modules at one moment.
 #[derive(Debug)]
-pub struct Snapshot {
-    pub modules: Vec<Module>,
+pub(crate) struct Snapshot {
+    pub(crate) modules: Vec<Module>,
     /// Strong validator of the manifests and states, for `ETag`.
-    pub etag: String,
+    pub(crate) etag: String,
     /// The answer of `GET /api/v1/manifests`.
-    pub json: bytes::Bytes,
+    pub(crate) json: bytes::Bytes,
 }
 
 impl Snapshot {
@@ -48,11 +48,11 @@ impl Snapshot {
         Snapshot { modules, etag, json: json.into() }
     }
 
-    pub fn module(&self, name: &str) -> Option<&Module> {
+    pub(crate) fn module(&self, name: &str) -> Option<&Module> {
         self.modules.iter().find(|module| module.manifest.plugin.name == name)
     }
 
-    pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
         self.modules.iter().map(|module| &module.manifest)
     }
 
@@ -60,7 +60,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// `not_found`, with the views there are.
-    pub fn view(&self, name: &str, view: &str) -> Result<(&Manifest, &View), Problem> {
+    pub(crate) fn view(&self, name: &str, view: &str) -> Result<(&Manifest, &View), Problem> {
         let module = self.module(name).ok_or_else(|| no_module(name, self))?;
         let found = module.manifest.views.iter().find(|known| known.id == view);
         found.map(|view| (&module.manifest, view)).ok_or_else(|| {
@@ -74,7 +74,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// `unknown_command`, with the commands there are.
-    pub fn command(&self, id: &str) -> Result<(&Manifest, &Command), Problem> {
+    pub(crate) fn command(&self, id: &str) -> Result<(&Manifest, &Command), Problem> {
         let found = id.split_once('.').and_then(|(name, _)| {
             let manifest = &self.module(name)?.manifest;
             manifest.command(id).map(|command| (manifest, command))
@@ -88,13 +88,13 @@ impl Snapshot {
     }
 
     /// The type with this full id.
-    pub fn type_of(&self, id: &str) -> Option<&Type> {
+    pub(crate) fn type_of(&self, id: &str) -> Option<&Type> {
         let (name, short) = id.split_once('.')?;
         self.module(name)?.manifest.types.get(short)
     }
 
     /// Ids of the types whose rows add columns to `id`.
-    pub fn extensions_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = String> + 'a {
+    pub(crate) fn extensions_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = String> + 'a {
         self.manifests().flat_map(move |manifest| {
             let extending = manifest.types.iter().filter(move |(_, kind)| {
                 kind.extends.as_ref().is_some_and(|extension| extension.target == id)
@@ -112,22 +112,22 @@ fn no_module(name: &str, snapshot: &Snapshot) -> Problem {
 
 /// The modules, replaced as a whole when one of them changes.
 #[derive(Debug)]
-pub struct Modules {
+pub(crate) struct Modules {
     current: ArcSwap<Snapshot>,
     changed: watch::Sender<()>,
 }
 
 impl Modules {
-    pub fn new(modules: Vec<Module>) -> Modules {
+    pub(crate) fn new(modules: Vec<Module>) -> Modules {
         Modules { current: ArcSwap::from_pointee(Snapshot::new(modules)), changed: watch::Sender::new(()) }
     }
 
-    pub fn current(&self) -> Arc<Snapshot> {
+    pub(crate) fn current(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
     /// Puts `modules` in the place of what there was; tells watchers only when something differs.
-    pub fn replace(&self, modules: Vec<Module>) {
+    pub(crate) fn replace(&self, modules: Vec<Module>) {
         let next = Snapshot::new(modules);
         if next.etag != self.current.load().etag {
             self.current.store(Arc::new(next));
@@ -135,7 +135,7 @@ impl Modules {
         }
     }
 
-    pub fn watch(&self) -> watch::Receiver<()> {
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 }

@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 /// Port of the agents where neither the command line nor the state directory names one.
 const AGENTS_PORT: u16 = 8641;
@@ -189,11 +188,11 @@ async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate
     let store = app.database.write(|store| Ok(store.store_id()?)).await?;
     let agent_program = local_agent::program();
     let config = AgentsConfig { listen, addresses, heartbeat: HEARTBEAT, agent_program, store };
-    let (_, plugins) = watch::channel(Arc::new(offers));
+    app.offers.send_replace(Arc::new(offers));
     let deps = AgentsDeps {
         directory: Arc::new(app.database.clone()),
         ca: app.authority.clone(),
-        plugins,
+        plugins: app.offers.subscribe(),
         sink,
         runtime: app.runtime.clone(),
     };

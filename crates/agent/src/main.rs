@@ -28,6 +28,9 @@ enum Verb {
         /// Run plugins in this process instead of a runner each.
         #[arg(long)]
         plugins_in_process: bool,
+        /// End when the program that started this one ends, however it ends.
+        #[arg(long)]
+        with_parent: bool,
     },
     /// Join this machine to its administrator without running the agent.
     Enrol {
@@ -57,6 +60,11 @@ fn main() -> ExitCode {
     let line = Line::parse();
     let filter = EnvFilter::try_from_env("BAILIWICK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Verb::Run { with_parent: true, .. } = &line.verb
+        && let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+    {
+        tracing::warn!(%error, "this agent will not notice the end of the program that started it");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(perform(line.verb)),
@@ -73,7 +81,7 @@ fn main() -> ExitCode {
 
 async fn perform(verb: Verb) -> Result<(), String> {
     match verb {
-        Verb::Run { place, join, plugins_in_process } => {
+        Verb::Run { place, join, plugins_in_process, with_parent: _ } => {
             let options = agent::Options { state: place.state, join, plugins_in_process, runner: None };
             let stop = CancellationToken::new();
             let running = agent::run(options, stop.clone());

@@ -130,7 +130,7 @@ pub(super) async fn revoke_token(asked: &Asked<'_>, input: OneToken) -> Result<V
         let named: Vec<Uuid> =
             tokens.iter().filter(|t| t.id.to_string() == input.token || t.name == input.token).map(|t| t.id).collect();
         match named.as_slice() {
-            [id] => identity::revoke_token(store, *id).map(|_| ()),
+            [id] => Ok(identity::revoke_token(store, *id).map(|_| ())?),
             [] => Err(Problem::not_found("there is no such token.").at("token").into()),
             _ => Err(Problem::new(schema::Code::Conflict, "several tokens have that name: give the id.").at("token").into()),
         }
