@@ -1,13 +1,13 @@
 //! What the parts of a running administrator share.
 
 use crate::agents::{Agents, PluginFile};
+use crate::dispatcher::Told;
 use crate::local::Local;
 use crate::modules::Modules;
 use crate::once::{self, Once};
 use crate::reach::Reach;
 use crate::runtime::Runtime;
 use crate::secrets::SecretsStore;
-use crate::dispatcher::Told;
 use database::Database;
 use identity::{Passwords, SiteCa, Throttle};
 use jobs::JobId;
@@ -93,7 +93,10 @@ impl App {
     /// Secret outputs of a command, by its manifest.
     pub(crate) fn secret_outputs(&self, command: &str) -> Vec<String> {
         let modules = self.modules.current();
-        modules.command(command).map(|(_, command)| once::secret_properties(command.output.as_ref())).unwrap_or_default()
+        modules
+            .command(command)
+            .map(|(_, command)| once::secret_properties(command.output.as_ref()))
+            .unwrap_or_default()
     }
 
     /// The secret arguments that were kept aside for a job.
@@ -117,7 +120,8 @@ impl App {
         let Ok((_, command)) = modules.command(id) else { return Ok(Object::new()) };
         let needed = once::secret_properties(Some(&command.input));
         let required = command.input.get("required").and_then(serde_json::Value::as_array);
-        let missing = required.into_iter().flatten().any(|name| needed.iter().any(|n| Some(n.as_str()) == name.as_str()));
+        let missing =
+            required.into_iter().flatten().any(|name| needed.iter().any(|n| Some(n.as_str()) == name.as_str()));
         if missing {
             let message = "its secret arguments are not stored, and were lost when the administrator was restarted.";
             return Err(Problem::new(Code::Unavailable, message).fix("Run it again."));

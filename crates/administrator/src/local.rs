@@ -144,7 +144,8 @@ async fn follow(
             Some(OpEvent::Fault(problem)) => return Err(problem),
             Some(OpEvent::Progress(progress)) => report(app, id, progress, &mut stored_at).await?,
             Some(OpEvent::Log { level, record, .. }) => {
-                let text = record.get("message").and_then(Value::as_str).map_or_else(|| record.to_string(), str::to_owned);
+                let text =
+                    record.get("message").and_then(Value::as_str).map_or_else(|| record.to_string(), str::to_owned);
                 log(app, id, level.as_str(), text).await?;
             }
             Some(OpEvent::Warn(problem)) => log(app, id, "warn", problem.to_string()).await?,
@@ -182,7 +183,12 @@ impl App {
     }
 
     /// Stores the end of a job; what is secret in its result is kept for the operator who asked, once, and not stored.
-    pub(crate) async fn job_finished(self: &Arc<App>, id: JobId, command: &str, mut outcome: Outcome) -> Result<(), Problem> {
+    pub(crate) async fn job_finished(
+        self: &Arc<App>,
+        id: JobId,
+        command: &str,
+        mut outcome: Outcome,
+    ) -> Result<(), Problem> {
         if let Some(result) = &mut outcome.result {
             self.once.keep(id, self.secret_outputs(command), result);
         }

@@ -82,7 +82,6 @@ async fn spawn(app: &App, program: &Path, directory: &Path) -> Result<Child> {
     command.spawn().with_context(|| format!("{} cannot be started", program.display()))
 }
 
-
 async fn end(mut child: Child) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
         // It may have ended by itself a moment ago.

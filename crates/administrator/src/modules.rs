@@ -96,9 +96,10 @@ impl Snapshot {
     /// Ids of the types whose rows add columns to `id`.
     pub(crate) fn extensions_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = String> + 'a {
         self.manifests().flat_map(move |manifest| {
-            let extending = manifest.types.iter().filter(move |(_, kind)| {
-                kind.extends.as_ref().is_some_and(|extension| extension.target == id)
-            });
+            let extending = manifest
+                .types
+                .iter()
+                .filter(move |(_, kind)| kind.extends.as_ref().is_some_and(|extension| extension.target == id));
             extending.map(|(short, _)| manifest.type_id(short))
         })
     }

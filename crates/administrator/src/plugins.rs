@@ -24,7 +24,9 @@ pub(crate) async fn load(host: &Host, folder: &Path) -> Result<Vec<PathBuf>> {
             tracing::warn!(folder = %folder.display(), "there is no folder of plugins");
             return Ok(libraries);
         }
-        Err(error) => return Err(error).with_context(|| format!("the folder of plugins {} cannot be read", folder.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("the folder of plugins {} cannot be read", folder.display()));
+        }
     };
     for entry in entries {
         let path = entry.with_context(|| format!("the folder of plugins {} cannot be read", folder.display()))?.path();

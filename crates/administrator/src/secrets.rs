@@ -45,7 +45,9 @@ impl SecretsStore {
             let _one = one;
             change(&path, &method, &name, value)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| Problem::internal(format!("secrets could not be used: {e}.")))?
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|e| Problem::internal(format!("secrets could not be used: {e}.")))?
     }
 }
 

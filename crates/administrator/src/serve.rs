@@ -121,7 +121,9 @@ impl Administrator {
 fn prepare_state(state: &Path) -> Result<PathBuf> {
     let way_out = || {
         let state = state.display();
-        format!("the state directory {state} cannot be made or written. Give this account write permission there, or name another one with --state")
+        format!(
+            "the state directory {state} cannot be made or written. Give this account write permission there, or name another one with --state"
+        )
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state).with_context(way_out)?;
     fs::canonicalize(state).with_context(way_out)
@@ -130,7 +132,8 @@ fn prepare_state(state: &Path) -> Result<PathBuf> {
 async fn open_database(state: &Path) -> Result<Database> {
     let path = state.join("bailiwick.db");
     let database = tokio::task::spawn_blocking(move || Database::open(&path)).await??;
-    let entry = records::system("administrator.start", None, Outcome::Done, json!({"version": env!("CARGO_PKG_VERSION")}));
+    let entry =
+        records::system("administrator.start", None, Outcome::Done, json!({"version": env!("CARGO_PKG_VERSION")}));
     database.write(move |store| Ok(drop(audit::append(store, entry, Timestamp::now())?))).await?;
     Ok(database)
 }
@@ -141,7 +144,9 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
             "the address {address} is in use by another program. Stop that program, or choose another port with {flag}."
         ),
-        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}. Choose another address with {flag}")),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot listen on {address}. Choose another address with {flag}"))
+        }
     }
 }
 
@@ -223,7 +228,9 @@ async fn sign_in(app: &App, address: SocketAddr) -> Result<(String, Option<Strin
     };
     let link = app.database.write(write).await?;
     let shown = if address.ip().is_unspecified() {
-        app.reach.for_others().first().map_or(address.ip().to_string(), |a| a.to_string().rsplit_once(':').map_or_else(String::new, |(ip, _)| ip.to_owned()))
+        app.reach.for_others().first().map_or(address.ip().to_string(), |a| {
+            a.to_string().rsplit_once(':').map_or_else(String::new, |(ip, _)| ip.to_owned())
+        })
     } else {
         SocketAddr::new(address.ip(), 0).to_string().trim_end_matches(":0").to_owned()
     };
@@ -231,4 +238,3 @@ async fn sign_in(app: &App, address: SocketAddr) -> Result<(String, Option<Strin
     let console = format!("{scheme}://{shown}:{}", address.port());
     Ok((console, link.map(|secret| secret.reveal().to_owned())))
 }
-

@@ -1,6 +1,7 @@
 //! What the administrator offers plugins: their rows, settings, secrets and messages to their machine role.
 
 use crate::app::App;
+use database::Scope;
 use fleet::{Lookup as _, MachineId};
 use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
@@ -88,7 +89,7 @@ pub(crate) async fn request(
 ) -> Result<Value, Problem> {
     match method.as_str() {
         "rows.publish" if role == Role::Administrator => publish(&app, plugin, read(payload)?).await,
-        "rows.query" if role == Role::Administrator => query(&app, &plugin, read(payload)?).await,
+        "rows.query" => query(&app, &plugin, role, &call, read(payload)?).await,
         "settings.get" => Ok(Value::Object(settings(&app, &plugin).await?)),
         "secrets.get" | "secrets.set" | "secrets.delete" => {
             secrets(&app, plugin, role, &call, &method, read(payload)?).await
@@ -114,14 +115,28 @@ async fn publish(app: &App, plugin: String, publish: Publish) -> Result<Value, P
     Ok(json!(published))
 }
 
-/// A plugin sees the rows of its own types only.
-async fn query(app: &App, plugin: &str, asked: RowsQuery) -> Result<Value, Problem> {
+/// A plugin sees the rows of its own types only, and its machine role those of its own machine.
+async fn query(app: &App, plugin: &str, role: Role, call: &CallMeta, asked: RowsQuery) -> Result<Value, Problem> {
     let type_id = match asked.type_name.split_once('.') {
         None => format!("{plugin}.{}", asked.type_name),
         Some((owner, _)) if owner == plugin => asked.type_name,
-        Some(_) => return Err(Problem::new(Code::PermissionDenied, "a plugin sees the rows of its own types.").at("type")),
+        Some(_) => {
+            return Err(Problem::new(Code::PermissionDenied, "a plugin sees the rows of its own types.").at("type"));
+        }
     };
-    let read = move |store: &database::Read<'_>| Ok(store.query(&type_id, &asked.query, &database::Scope::Everything)?);
+    let scope = match role {
+        Role::Administrator => Scope::Everything,
+        Role::Machine => {
+            let modules = app.modules.current();
+            let of_machines = modules.type_of(&type_id).is_some_and(|kind| kind.scope == schema::Scope::Machine);
+            let machine = call.machine.as_ref().and_then(|id| id.parse::<MachineId>().ok()).filter(|_| of_machines);
+            let machine = machine.ok_or_else(|| {
+                Problem::new(Code::PermissionDenied, "a machine sees the rows of its own machine only.").at("type")
+            })?;
+            Scope::Machines([machine].into())
+        }
+    };
+    let read = move |store: &database::Read<'_>| Ok(store.query(&type_id, &asked.query, &scope)?);
     let rows = app.database.read(read).await?;
     Ok(json!(RowPage { rows: rows.objects(), next: rows.next }))
 }
@@ -144,7 +159,9 @@ async fn secrets(
     // The machine role of a plugin has secrets of its own machine; it can neither read nor change those of others.
     let owner = match (role, &call.machine) {
         (Role::Machine, Some(machine)) => format!("{plugin}@{machine}"),
-        (Role::Machine, None) => return Err(Problem::new(Code::PermissionDenied, "no machine is known for this call.")),
+        (Role::Machine, None) => {
+            return Err(Problem::new(Code::PermissionDenied, "no machine is known for this call."));
+        }
         (Role::Administrator, _) => plugin,
     };
     let method = method.to_owned();
@@ -172,7 +189,8 @@ async fn emit(app: &App, plugin: String, call: &CallMeta, payload: Value) -> Res
         return Err(Problem::bad_request(message).at("event"));
     }
     let data = payload.get("data").cloned().unwrap_or_default();
-    let event = json!({"event": format!("{plugin}.{id}"), "machine": call.machine, "data": data, "at": Timestamp::now()});
+    let event =
+        json!({"event": format!("{plugin}.{id}"), "machine": call.machine, "data": data, "at": Timestamp::now()});
     tracing::info!(target: "event", %plugin, event = %id, machine = call.machine.as_deref().unwrap_or_default());
     // The plugin's own administrator role hears of what its machine roles tell.
     if call.machine.is_some() && app.host.plugins().iter().any(|status| status.name == plugin) {

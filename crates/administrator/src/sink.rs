@@ -143,7 +143,8 @@ impl AgentSink for Sink {
         let Ok(app) = self.app() else { return };
         app.runtime.clone().spawn(async move {
             let target = Some(machine.to_string());
-            let entry = records::system("machine.suspicion", target, AuditOutcome::Denied, json!({"problem": problem.message}));
+            let entry =
+                records::system("machine.suspicion", target, AuditOutcome::Denied, json!({"problem": problem.message}));
             let write = move |store: &mut database::Write<'_>| {
                 audit::append(store, entry, Timestamp::now())?;
                 let (subject, at) = ("identity".to_owned(), Timestamp::now());

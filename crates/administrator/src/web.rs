@@ -17,8 +17,8 @@ mod session;
 mod streams;
 mod views;
 
-pub(crate) use session::hashed;
 pub(crate) use listen::serve;
+pub(crate) use session::hashed;
 
 use crate::app::App;
 use axum::Router;
@@ -94,9 +94,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for endpoint in ENDPOINTS {
         let access = endpoint.access;
-        let guard = middleware::from_fn_with_state(app.clone(), move |State(app): State<Arc<App>>, request: Request, next: Next| {
-            auth::guard(app, access, request, next)
-        });
+        let guard = middleware::from_fn_with_state(
+            app.clone(),
+            move |State(app): State<Arc<App>>, request: Request, next: Next| auth::guard(app, access, request, next),
+        );
         router = router.route(endpoint.path, (endpoint.handler)().route_layer(guard));
     }
     router

@@ -31,7 +31,8 @@ impl Client {
         let mut tls = TlsConfig::builder();
         if let Some(file) = env::var_os("BAILIWICK_CA") {
             let pem = std::fs::read(&file).with_context(|| format!("reading BAILIWICK_CA, {}", file.display()))?;
-            let certificate = Certificate::from_pem(&pem).map_err(|e| anyhow!("BAILIWICK_CA holds no certificate: {e}"))?;
+            let certificate =
+                Certificate::from_pem(&pem).map_err(|e| anyhow!("BAILIWICK_CA holds no certificate: {e}"))?;
             tls = tls.root_certs(RootCerts::new_with_certs(&[certificate.to_owned()]));
         }
         let config = Agent::config_builder()
@@ -64,7 +65,8 @@ impl Client {
         let next = response.headers().get("link").and_then(|v| v.to_str().ok()).and_then(next_link);
         match read(response)? {
             Value::Array(list) => {
-                let rows = list.into_iter().filter_map(|row| if let Value::Object(row) = row { Some(row) } else { None });
+                let rows =
+                    list.into_iter().filter_map(|row| if let Value::Object(row) = row { Some(row) } else { None });
                 Ok(RowsPage { rows: rows.collect(), next })
             }
             _ => bail!("the administrator answered {path} with something that is not a list of rows"),
@@ -101,7 +103,8 @@ impl Client {
 
 fn read(mut response: ureq::http::Response<Body>) -> Result<Value> {
     let status = response.status();
-    let text = response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string().context("reading the answer")?;
+    let text =
+        response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string().context("reading the answer")?;
     if status.is_success() {
         if text.is_empty() {
             return Ok(Value::Null);

@@ -13,7 +13,8 @@ use std::process::ExitCode;
 /// Runs what the words ask for. Words of modules are looked up in the administrator's manifests.
 pub(crate) fn run(arguments: &mut Vec<String>) -> Result<ExitCode> {
     let own = own_commands();
-    let is_own = |word: &str| word.starts_with('-') || word == "help" || own.get_subcommands().any(|c| c.get_name() == word);
+    let is_own =
+        |word: &str| word.starts_with('-') || word == "help" || own.get_subcommands().any(|c| c.get_name() == word);
     match arguments.get(1) {
         Some(word) if !is_own(word) => return remote::run(own, arguments),
         _ => {}
@@ -56,7 +57,10 @@ fn path(matches: &ArgMatches, id: &str) -> PathBuf {
 fn serve_config(given: &ArgMatches) -> ServeConfig {
     ServeConfig {
         state: path(given, "state"),
-        listen: given.get_one::<SocketAddr>("listen").copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8640))),
+        listen: given
+            .get_one::<SocketAddr>("listen")
+            .copied()
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8640))),
         agents_listen: given.get_one::<SocketAddr>("agents-listen").copied(),
         plugins: given.get_one::<PathBuf>("plugins").cloned(),
         local_agent: !given.get_flag("no-local-agent"),
@@ -76,13 +80,16 @@ fn own_commands() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve_command())
         .subcommand(
-            Command::new("token").about("API tokens, on the administrator's own machine").subcommand_required(true).subcommand(
-                Command::new("create")
-                    .about("Make a token and print it")
-                    .arg(Arg::new("name").required(true).help("What it is for"))
-                    .arg(role_arg())
-                    .arg(state_arg()),
-            ),
+            Command::new("token")
+                .about("API tokens, on the administrator's own machine")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("create")
+                        .about("Make a token and print it")
+                        .arg(Arg::new("name").required(true).help("What it is for"))
+                        .arg(role_arg())
+                        .arg(state_arg()),
+                ),
         )
         .subcommand(
             Command::new("audit").about("The audit chain").subcommand_required(true).subcommand(
@@ -100,12 +107,18 @@ fn own_commands() -> Command {
 }
 
 fn serve_command() -> Command {
-    let address = |id: &'static str| Arg::new(id).long(id).value_name("ADDR:PORT").value_parser(value_parser!(SocketAddr));
+    let address =
+        |id: &'static str| Arg::new(id).long(id).value_name("ADDR:PORT").value_parser(value_parser!(SocketAddr));
     Command::new("serve")
         .about("Run the administrator")
         .arg(state_arg())
-        .arg(address("listen").default_value("127.0.0.1:8640").help("Where the console is served; TLS but for loopback"))
-        .arg(address("agents-listen").help("Where agents connect; all addresses at the port of the last start where absent"))
+        .arg(
+            address("listen").default_value("127.0.0.1:8640").help("Where the console is served; TLS but for loopback"),
+        )
+        .arg(
+            address("agents-listen")
+                .help("Where agents connect; all addresses at the port of the last start where absent"),
+        )
         .arg(
             Arg::new("plugins")
                 .long("plugins")
@@ -113,7 +126,12 @@ fn serve_command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Folder of plugins; `plugins` beside this program where absent"),
         )
-        .arg(Arg::new("no-local-agent").long("no-local-agent").action(ArgAction::SetTrue).help("Do not look after this machine"))
+        .arg(
+            Arg::new("no-local-agent")
+                .long("no-local-agent")
+                .action(ArgAction::SetTrue)
+                .help("Do not look after this machine"),
+        )
 }
 
 fn state_arg() -> Arg {

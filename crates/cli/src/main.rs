@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|word| word == "plugin-runner") {
         return plugin_host::runner_main();
     }
-    let program = arguments.first().map(|path| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let program =
+        arguments.first().map(|path| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
     let ended = match program.as_deref().and_then(|name| name.strip_prefix("bailiwick-")) {
         Some(module) => standalone::run(module, None, &arguments),
         None => commands::run(&mut arguments),

@@ -81,7 +81,8 @@ fn address(call: &ViewCall) -> String {
     let query = &call.query;
     let mut address = url::form_urlencoded::Serializer::new(format!("/api/v1/{}/{}?", call.plugin, call.view));
     let limit = if call.all { Some(PAGE) } else { query.page.limit };
-    let texts = [("q", query.q.clone()), ("at", query.at.clone()), ("group", query.group.clone()), ("key", call.key.clone())];
+    let texts =
+        [("q", query.q.clone()), ("at", query.at.clone()), ("group", query.group.clone()), ("key", call.key.clone())];
     texts.iter().for_each(|(name, value)| {
         if let Some(value) = value {
             address.append_pair(name, value);

@@ -16,7 +16,8 @@ pub(crate) fn run(config: ServeConfig) -> Result<ExitCode> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
     runtime.block_on(async {
         let mut interrupted = signal(SignalKind::interrupt()).context("signals cannot be caught")?;
         let mut terminated = signal(SignalKind::terminate()).context("signals cannot be caught")?;

@@ -23,7 +23,8 @@ const STOP: Duration = Duration::from_secs(2);
 
 /// Runs `module` by itself, from `library` or from the folder of plugins beside this program.
 pub(crate) fn run(module: &str, library: Option<&Path>, arguments: &[String]) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
     runtime.block_on(async {
         let found = find(module, library).await?;
         let name = found.manifest.plugin.name.clone();
@@ -52,7 +53,9 @@ async fn find(module: &str, library: Option<&Path>) -> Result<Found> {
     let home = state_directory()?;
     let host = Host::start(HostConfig::in_process(Role::Machine, home.join("manifests")), Arc::new(Nothing)).await?;
     let candidates = match library {
-        Some(library) => vec![std::fs::canonicalize(library).with_context(|| format!("{} cannot be read", library.display()))?],
+        Some(library) => {
+            vec![std::fs::canonicalize(library).with_context(|| format!("{} cannot be read", library.display()))?]
+        }
         None => candidates(module)?,
     };
     let mut known = Vec::new();
@@ -72,20 +75,25 @@ async fn find(module: &str, library: Option<&Path>) -> Result<Found> {
     host.shutdown(STOP).await;
     found.ok_or_else(|| {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Problem::not_found(format!("there is no module {module}.")).fix(format!("The plugins beside this program are: {known}.")).into()
+        Problem::not_found(format!("there is no module {module}."))
+            .fix(format!("The plugins beside this program are: {known}."))
+            .into()
     })
 }
 
 fn candidates(module: &str) -> Result<Vec<PathBuf>> {
     let program = std::env::current_exe().context("the path of this program cannot be told")?;
     let folder = program.parent().unwrap_or(Path::new("/")).join("plugins");
-    let entries = std::fs::read_dir(&folder).with_context(|| format!("the folder of plugins {} cannot be read", folder.display()))?;
+    let entries = std::fs::read_dir(&folder)
+        .with_context(|| format!("the folder of plugins {} cannot be read", folder.display()))?;
     let mut libraries: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "so"))
         .collect();
     // The one that is most likely meant comes first, so that the others need not be loaded.
-    libraries.sort_by_key(|path| (!path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains(module)), path.clone()));
+    libraries.sort_by_key(|path| {
+        (!path.file_stem().is_some_and(|stem| stem.to_string_lossy().contains(module)), path.clone())
+    });
     Ok(libraries)
 }
 
@@ -137,7 +145,8 @@ impl Alone {
         let database = tokio::task::spawn_blocking(move || Database::open(&path)).await??;
         database.declare(&[(manifest.plugin.name.clone(), manifest.clone())]).await?;
         let machine = this_machine(&database, &directory).await?;
-        let defaults = manifest.settings.iter().map(|(name, setting)| (name.clone(), setting.default.clone())).collect();
+        let defaults =
+            manifest.settings.iter().map(|(name, setting)| (name.clone(), setting.default.clone())).collect();
         let services = Arc::new(LocalServices { database, machine, hosts: OnceLock::new(), defaults });
         let start = |role: Role| {
             let behind = Arc::new(RoleServices { role, services: Arc::downgrade(&services) });
@@ -156,7 +165,8 @@ impl Alone {
 
     async fn view(&self, call: &ViewCall) -> Result<ExitCode> {
         let view = self.manifest.view(&call.view).context("the view is gone")?;
-        let shape = Shape::of(std::slice::from_ref(&self.manifest), &self.manifest, view).context("the view has no rows")?;
+        let shape =
+            Shape::of(std::slice::from_ref(&self.manifest), &self.manifest, view).context("the view has no rows")?;
         let type_id = self.manifest.type_id(view.of.as_deref().unwrap_or_default());
         let mut query = call.query.clone();
         query.filters.extend(view.filter.iter().cloned());
@@ -275,7 +285,8 @@ async fn this_machine(database: &Database, directory: &Path) -> Result<MachineId
         Ok(text) => text.trim().parse().with_context(|| format!("{} is damaged", file.display()))?,
         Err(_) => {
             let id = MachineId::new();
-            std::fs::write(&file, format!("{id}\n")).with_context(|| format!("{} cannot be written", file.display()))?;
+            std::fs::write(&file, format!("{id}\n"))
+                .with_context(|| format!("{} cannot be written", file.display()))?;
             id
         }
     };
@@ -313,7 +324,8 @@ impl Services for RoleServices {
         let (plugin, call, key) = (plugin.to_owned(), call.clone(), key.to_owned());
         async move {
             let services = services.ok_or_else(|| Problem::new(Code::Unavailable, "the module is stopping."))?;
-            let hosts = services.hosts.get().ok_or_else(|| Problem::new(Code::Unavailable, "the module is starting."))?;
+            let hosts =
+                services.hosts.get().ok_or_else(|| Problem::new(Code::Unavailable, "the module is starting."))?;
             let (near, far) = Duplex::pair();
             hosts.administrator.accept_channel(&plugin, &key, call, far).await?;
             Ok(near)
@@ -335,21 +347,31 @@ impl LocalServices {
             "rows.publish" => {
                 let publish: Publish = read(payload)?;
                 let machine = (role == Role::Machine).then_some(self.machine);
-                let write = move |store: &mut database::Write<'_>| Ok(store.publish(machine, &plugin, &publish, Timestamp::now())?);
+                let write = move |store: &mut database::Write<'_>| {
+                    Ok(store.publish(machine, &plugin, &publish, Timestamp::now())?)
+                };
                 let outcome = self.database.write(write).await?;
-                Ok(json!(Published { accepted: outcome.accepted as u64, rejected: outcome.rejected, held: outcome.held }))
+                Ok(json!(Published {
+                    accepted: outcome.accepted as u64,
+                    rejected: outcome.rejected,
+                    held: outcome.held
+                }))
             }
             "rows.query" => {
                 let type_name = payload.get("type").and_then(Value::as_str).unwrap_or_default();
-                let type_id = if type_name.contains('.') { type_name.to_owned() } else { format!("{plugin}.{type_name}") };
+                let type_id =
+                    if type_name.contains('.') { type_name.to_owned() } else { format!("{plugin}.{type_name}") };
                 let query: Query = read(payload.get("query").cloned().unwrap_or_else(|| json!({})))?;
-                let read = move |store: &database::Read<'_>| Ok(store.query(&type_id, &query, &database::Scope::Everything)?);
+                let read = move |store: &database::Read<'_>| {
+                    Ok(store.query(&type_id, &query, &database::Scope::Everything)?)
+                };
                 let rows = self.database.read(read).await?;
                 Ok(json!(RowPage { rows: rows.objects(), next: rows.next }))
             }
             "settings.get" => Ok(Value::Object(self.defaults.clone())),
             "peer.call" => {
-                let hosts = self.hosts.get().ok_or_else(|| Problem::new(Code::Unavailable, "the module is starting."))?;
+                let hosts =
+                    self.hosts.get().ok_or_else(|| Problem::new(Code::Unavailable, "the module is starting."))?;
                 let other = if role == Role::Machine { Role::Administrator } else { Role::Machine };
                 let message = payload.get("payload").cloned().unwrap_or_default();
                 let meta = CallMeta { machine: Some(self.machine.to_string()), ..CallMeta::default() };
@@ -357,7 +379,10 @@ impl LocalServices {
             }
             "events.emit" => Ok(Value::Null),
             "machines.list" => Ok(json!([{"id": self.machine}])),
-            other => Err(Problem::new(Code::UnsupportedByHost, format!("the host service {other} is not offered standalone."))),
+            other => Err(Problem::new(
+                Code::UnsupportedByHost,
+                format!("the host service {other} is not offered standalone."),
+            )),
         }
     }
 }

@@ -12,7 +12,9 @@ fn open(state: &Path) -> Result<Database> {
     let path = state.join("bailiwick.db");
     if !path.is_file() {
         let message = format!("{} is not the state directory of an administrator.", state.display());
-        return Err(Problem::not_found(message).fix("Name the directory that `bailiwick serve --state` was given.").into());
+        return Err(Problem::not_found(message)
+            .fix("Name the directory that `bailiwick serve --state` was given.")
+            .into());
     }
     Ok(Database::open(&path)?)
 }

@@ -14,7 +14,10 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 /// Columns of the terminal.
 pub(crate) fn width() -> Option<usize> {
-    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0)
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|width| *width > 0)
 }
 
 /// Asks for the secret arguments: hidden on a terminal, else one line of input each.
@@ -46,7 +49,8 @@ fn secret(title: &str) -> Result<String> {
     let mut line = String::new();
     let read = input.lock().read_line(&mut line);
     if let Some(before) = &before {
-        rustix::termios::tcsetattr(&input, rustix::termios::OptionalActions::Now, before).context("the terminal cannot be set back")?;
+        rustix::termios::tcsetattr(&input, rustix::termios::OptionalActions::Now, before)
+            .context("the terminal cannot be set back")?;
         eprintln!();
     }
     read.with_context(|| format!("{title} cannot be read"))?;
@@ -61,7 +65,9 @@ pub(crate) fn agreed(command: &Command, call: &CommandCall) -> Result<bool> {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Problem::bad_request(format!("{}: {}", command.title, danger.text)).fix("Give --yes to go on without being asked.").into());
+        return Err(Problem::bad_request(format!("{}: {}", command.title, danger.text))
+            .fix("Give --yes to go on without being asked.")
+            .into());
     }
     eprint!("{}\n{}? [y/N] ", neutral_text(&danger.text), neutral_text(&command.title));
     std::io::stderr().flush().context("the question cannot be shown")?;
@@ -76,7 +82,8 @@ pub(crate) fn follow(client: &Client, job: &str) -> Result<Value> {
     let live = std::io::stderr().is_terminal();
     loop {
         let now = client.get(&format!("/api/v1/jobs/{job}"))?;
-        let state = now.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")?;
+        let state =
+            now.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")?;
         let line = progress_line(&now, state);
         if line != shown {
             if live {
@@ -117,7 +124,9 @@ pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Resul
         return Ok(ExitCode::from(state.exit_code()));
     }
     match print {
-        Some(field) if format == Format::Table && state == JobState::Succeeded => print_value(&result, Format::Table, Some(field))?,
+        Some(field) if format == Format::Table && state == JobState::Succeeded => {
+            print_value(&result, Format::Table, Some(field))?
+        }
         _ if format == Format::Table => print_value(&result, format, None)?,
         // A program gets the whole job: its state, result and problem.
         _ => print_value(job, format, None)?,
@@ -126,7 +135,9 @@ pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Resul
 }
 
 fn complain(job: &Value) {
-    if let Some(problem) = job.get("problem").filter(|p| !p.is_null()).and_then(|p| serde_json::from_value::<Problem>(p.clone()).ok()) {
+    if let Some(problem) =
+        job.get("problem").filter(|p| !p.is_null()).and_then(|p| serde_json::from_value::<Problem>(p.clone()).ok())
+    {
         let machine = job.get("machine").and_then(|m| m.get("label")).and_then(Value::as_str).unwrap_or_default();
         eprintln!("{}: {}", neutral_text(machine), neutral_text(&problem.to_string()));
     }

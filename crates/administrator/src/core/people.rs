@@ -132,7 +132,9 @@ pub(super) async fn revoke_token(asked: &Asked<'_>, input: OneToken) -> Result<V
         match named.as_slice() {
             [id] => Ok(identity::revoke_token(store, *id).map(|_| ())?),
             [] => Err(Problem::not_found("there is no such token.").at("token").into()),
-            _ => Err(Problem::new(schema::Code::Conflict, "several tokens have that name: give the id.").at("token").into()),
+            _ => Err(Problem::new(schema::Code::Conflict, "several tokens have that name: give the id.")
+                .at("token")
+                .into()),
         }
     };
     asked.app.database.write(write).await?;

@@ -152,7 +152,8 @@ pub(super) async fn right_host(State(app): State<Arc<App>>, request: Request, ne
     if known {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let problem = Problem::new(Code::PermissionDenied, "without TLS the console answers only to this machine's own name.");
+    let problem =
+        Problem::new(Code::PermissionDenied, "without TLS the console answers only to this machine's own name.");
     Refusal(problem.fix("Use http://127.0.0.1 or http://localhost with the port.")).into_response()
 }
 
@@ -172,12 +173,13 @@ impl App {
         let asked = credential.clone();
         let found = self.database.read(move |store| {
             Ok(match asked {
-                Credential::Token(word) => {
-                    identity::use_token(store, &word, now)?.map(|(token, actor)| (actor, false, session::Due::token(&token, now)))
+                Credential::Token(word) => identity::use_token(store, &word, now)?
+                    .map(|(token, actor)| (actor, false, session::Due::token(&token, now))),
+                Credential::Session(secret) => {
+                    identity::resume_session(store, &secret, now)?.map(|(session, operator)| {
+                        (operator.actor(), operator.awaits_set_up(), session::Due::session(&session, now))
+                    })
                 }
-                Credential::Session(secret) => identity::resume_session(store, &secret, now)?.map(|(session, operator)| {
-                    (operator.actor(), operator.awaits_set_up(), session::Due::session(&session, now))
-                }),
             })
         });
         let Some((actor, setup, due)) = found.await? else { return Ok(None) };
@@ -218,7 +220,9 @@ mod tests {
         for host in ["127.0.0.1:80", "localhost:1", "[::1]:80", "LOCALHOST", "127.8.8.8"] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["evil.example:80", "127.0.0.1.evil.example", "10.0.0.1:80", "[::2]:80", "localhost.evil.example", ""] {
+        for host in
+            ["evil.example:80", "127.0.0.1.evil.example", "10.0.0.1:80", "[::2]:80", "localhost.evil.example", ""]
+        {
             assert!(!is_loopback(host), "{host}");
         }
     }

@@ -77,10 +77,7 @@ async fn store(
     Ok(app.database.write(write).await?)
 }
 
-fn machines(
-    store: &database::Write<'_>,
-    target: &JobTarget,
-) -> Result<(Vec<TargetMachine>, Option<String>), Problem> {
+fn machines(store: &database::Write<'_>, target: &JobTarget) -> Result<(Vec<TargetMachine>, Option<String>), Problem> {
     let found = |name: &String| {
         store.find_machine(name).map(|machine| TargetMachine { id: *machine.id.as_uuid(), name: machine.name })
     };

@@ -41,7 +41,11 @@ pub(super) async fn cancel(
     let actor = caller.actor.clone();
     let write = move |store: &mut database::Write<'_>| {
         let detail = json!({"job": id, "command": job.command});
-        audit::append(store, records::entry(&actor, "fleet.cancel-job", Some(id.to_string()), detail), Timestamp::now())?;
+        audit::append(
+            store,
+            records::entry(&actor, "fleet.cancel-job", Some(id.to_string()), detail),
+            Timestamp::now(),
+        )?;
         Ok(())
     };
     app.database.write(write).await?;
@@ -131,9 +135,7 @@ async fn whole(app: &App, caller: &Caller, id: JobId) -> Result<Value, Problem> 
     }
     let modules = app.modules.current();
     let streams = modules.command(&job.command).map(|(_, command)| command.streams.clone()).unwrap_or_default();
-    let child = |job: &Job| {
-        json!({"id": job.id, "machine": machine(job), "state": job.state, "progress": job.progress, "problem": job.problem})
-    };
+    let child = |job: &Job| json!({"id": job.id, "machine": machine(job), "state": job.state, "progress": job.progress, "problem": job.problem});
     Ok(json!({
         "id": job.id,
         "parent": job.parent,

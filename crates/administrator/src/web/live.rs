@@ -3,9 +3,9 @@
 //! A view that may have changed is asked again and compared with what the client shows; so a patch is right whatever
 //! changed (filters, order, columns of other plugins), and a client that is slow gets fewer, larger patches.
 
+use super::App;
 use super::auth::Caller;
 use super::rows::{Answered, answer};
-use super::App;
 use axum::extract::ws::{Message, WebSocket};
 use schema::{Object, Patch, Problem, Query};
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,10 @@ enum Request {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Reply<'a> {
-    Rows { id: u64, rows: &'a Answered },
+    Rows {
+        id: u64,
+        rows: &'a Answered,
+    },
     Patches {
         id: u64,
         patches: Vec<Patch>,
@@ -52,7 +55,9 @@ enum Reply<'a> {
         id: u64,
         problem: Problem,
     },
-    Manifests { manifests: &'a str },
+    Manifests {
+        manifests: &'a str,
+    },
 }
 
 struct Subscription {
@@ -143,7 +148,8 @@ impl Connection {
 
     async fn subscribe(&mut self, id: u64, name: String, view: String, query: Query) -> Result<(), axum::Error> {
         if self.views.len() >= MAX_SUBSCRIPTIONS && !self.views.contains_key(&id) {
-            let problem = Problem::new(schema::Code::Quota, format!("a connection watches at most {MAX_SUBSCRIPTIONS} views."));
+            let problem =
+                Problem::new(schema::Code::Quota, format!("a connection watches at most {MAX_SUBSCRIPTIONS} views."));
             return self.send(&Reply::Problem { id, problem }).await;
         }
         match answer(&self.app, &self.caller, &name, &view, &query).await {
@@ -158,7 +164,8 @@ impl Connection {
 
     async fn patch(&mut self) -> Result<(), axum::Error> {
         let now = Instant::now();
-        let ready: Vec<u64> = self.views.iter().filter(|(_, v)| v.due.is_some_and(|due| due <= now)).map(|(id, _)| *id).collect();
+        let ready: Vec<u64> =
+            self.views.iter().filter(|(_, v)| v.due.is_some_and(|due| due <= now)).map(|(id, _)| *id).collect();
         for id in ready {
             let Some(mut view) = self.views.remove(&id) else { continue };
             view.due = None;

@@ -27,7 +27,8 @@ impl IntoResponse for Refusal {
         let problem = self.0;
         let status = problem.code.http_status();
         let body = Body { kind: "about:blank", title: title(problem.code), status, problem: &problem };
-        let mut response = (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();
+        let mut response =
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if problem.code == Code::Unauthenticated {

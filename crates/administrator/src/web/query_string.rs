@@ -102,9 +102,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for (address, field) in
-            [("limit=0", "limit"), ("limit=x", "limit"), ("where=x", "where"), ("at=now", "at"), ("q=%00", "q"), ("format=pdf", "format")]
-        {
+        for (address, field) in [
+            ("limit=0", "limit"),
+            ("limit=x", "limit"),
+            ("where=x", "where"),
+            ("at=now", "at"),
+            ("q=%00", "q"),
+            ("format=pdf", "format"),
+        ] {
             assert_eq!(read(Some(address), false).unwrap_err().field.as_deref(), Some(field), "{address}");
         }
     }

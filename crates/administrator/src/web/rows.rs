@@ -138,7 +138,8 @@ async fn computed(app: &Arc<App>, snapshot: &Snapshot, mut asked: Asked, by: Ans
         }
         AnsweredBy::Machine => {
             let Some(Value::String(machine)) = machine else {
-                let problem = Problem::bad_request("this view is answered by a machine: say by which.").at("params.machine");
+                let problem =
+                    Problem::bad_request("this view is answered by a machine: say by which.").at("params.machine");
                 return Err(problem.fix("Add params={\"machine\": NAME-or-id}."));
             };
             let machine: MachineId = app.machine_id(machine).await?;
@@ -158,7 +159,11 @@ async fn computed(app: &Arc<App>, snapshot: &Snapshot, mut asked: Asked, by: Ans
     };
     Ok(Answered {
         keys: page.rows.iter().map(key_of).collect(),
-        rows: page.rows.iter().map(|row| columns.iter().map(|c| row.get(c).cloned().unwrap_or_default()).collect()).collect(),
+        rows: page
+            .rows
+            .iter()
+            .map(|row| columns.iter().map(|c| row.get(c).cloned().unwrap_or_default()).collect())
+            .collect(),
         object_names: columns.clone(),
         columns,
         next: page.next,

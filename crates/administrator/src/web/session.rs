@@ -12,7 +12,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use database::Database;
 use identity::audit;
-use identity::{Actor, ActorKind, ApiToken, Operator, OperatorError, ReadStore as _, Secret, SecretHash, Session, Store as _};
+use identity::{
+    Actor, ActorKind, ApiToken, Operator, OperatorError, ReadStore as _, Secret, SecretHash, Session, Store as _,
+};
 use jiff::{SignedDuration, Timestamp};
 use schema::{Code, Problem};
 use serde::Deserialize;
@@ -130,7 +132,9 @@ pub(super) async fn sign_in_by_link(
     };
     let Some((secret, _)) = app.database.write(write).await? else {
         let problem = Problem::new(Code::Unauthenticated, "this sign-in link was used already, or its time is over.");
-        return Err(problem.fix("Start the administrator again for a new one, or sign in with name and password.").into());
+        return Err(problem
+            .fix("Start the administrator again for a new one, or sign in with name and password.")
+            .into());
     };
     app.throttle.lock().succeeded("", peer.ip());
     Ok(with_cookie(&app, StatusCode::NO_CONTENT, Some(&secret)))

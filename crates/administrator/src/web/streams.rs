@@ -74,7 +74,8 @@ fn check(app: &App, job: &Job, stream: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let known: Vec<&str> = command.streams.iter().map(|known| known.name.as_str()).collect();
-    Err(Problem::not_found(format!("{} has no stream of that name.", job.command)).fix(format!("It has: {}.", known.join(", "))))
+    Err(Problem::not_found(format!("{} has no stream of that name.", job.command))
+        .fix(format!("It has: {}.", known.join(", "))))
 }
 
 async fn open(app: &App, job: &Job, stream: &str) -> Result<Duplex, Problem> {

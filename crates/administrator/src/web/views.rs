@@ -64,7 +64,13 @@ fn next_address(name: &str, view: &str, query: Option<&str>, next: &str) -> Stri
     address.finish().replacen("?&", "?", 1)
 }
 
-async fn groups(app: &Arc<App>, caller: &Caller, name: &str, view: &str, request: ViewRequest) -> Result<Value, Problem> {
+async fn groups(
+    app: &Arc<App>,
+    caller: &Caller,
+    name: &str,
+    view: &str,
+    request: ViewRequest,
+) -> Result<Value, Problem> {
     let field = request.query.group.clone().unwrap_or_default();
     let counted = count_by(app, caller, name, view, request, vec![field.clone()]).await?;
     Ok(counted.get(&field).cloned().unwrap_or_default())
@@ -78,7 +84,8 @@ pub(super) async fn count(
 ) -> Answer<Json<Value>> {
     let request = query_string::read(query.as_deref(), false)?;
     let (_, asked) = rows::prepare(&app, &caller, &name, &view, &request.query)?;
-    let count = app.database.read(move |store| Ok(store.count(&asked.type_id, &asked.query, &Scope::Everything)?)).await?;
+    let count =
+        app.database.read(move |store| Ok(store.count(&asked.type_id, &asked.query, &Scope::Everything)?)).await?;
     Ok(Json(json!({"count": count})))
 }
 
