@@ -1,6 +1,7 @@
 //! The host of all plugins of one role: load, call, watch, shut down.
 
 use crate::child::{NotStarted, Runner, Spawner};
+use crate::in_process::{NoAnswer, apart};
 use crate::plugin::{Desired, Found, Plugin, Shared, explain};
 use crate::runner::not_loaded;
 use crate::store::{Stored, store};
@@ -304,15 +305,19 @@ impl Host {
 /// Reads the manifest in this process, which trusts the plugin.
 async fn probe_here(stored: &Stored, limit: Duration) -> Result<(String, bool), Failed> {
     let path = stored.path.clone();
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = apart(limit, move || {
         let library = Library::load(&path).map_err(|e| not_loaded(&e))?;
         Ok((String::from_utf8_lossy(&library.manifest()).into_owned(), library.info().panic_unwind))
     });
     let vendor = || "Report it to the plugin's vendor.".to_owned();
-    match tokio::time::timeout(limit, reading).await {
-        Ok(Ok(read)) => read,
-        Ok(Err(e)) => Err(Failed { cause: e.to_string(), remedy: vendor(), details: None }),
-        Err(_) => Err(Failed {
+    match reading.await {
+        Ok(read) => read,
+        Err(NoAnswer::Panicked) => Err(Failed {
+            cause: "The plugin panicked while it was loaded.".to_owned(),
+            remedy: vendor(),
+            details: None,
+        }),
+        Err(NoAnswer::Late) => Err(Failed {
             cause: "The plugin did not give its manifest in time.".to_owned(),
             remedy: vendor(),
             details: None,

@@ -76,6 +76,30 @@ impl Link for InProcess {
     }
 }
 
+/// Runs code of a plugin on a thread of its own, so that one that never comes back blocks neither the runtime nor its
+/// end. The answer is lost where the code panics.
+pub(crate) async fn apart<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoAnswer> {
+    let (answer, waiting) = tokio::sync::oneshot::channel();
+    // Whoever waits may have stopped waiting.
+    let work = move || drop(answer.send(work()));
+    std::thread::Builder::new().name("plugin opening".to_owned()).spawn(work).map_err(|_| NoAnswer::Panicked)?;
+    match tokio::time::timeout(limit, waiting).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(_)) => Err(NoAnswer::Panicked),
+        Err(_) => Err(NoAnswer::Late),
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    Late,
+    Panicked,
+}
+
 fn carry(verbs: &Receiver<Verb>, plugin: &PluginObject, watch: &Watch) {
     while let Ok(verb) = verbs.recv() {
         *watch.busy.lock() = Some(Instant::now());

@@ -91,14 +91,18 @@ impl Plugin {
         status: impl Fn() -> Option<PluginStatus>,
     ) -> Result<Arc<Switchboard>, Problem> {
         let mut board = self.board.clone();
-        if let Some(board) = board.borrow().clone() {
-            return Ok(board);
+        let usable = |board: &Option<Arc<Switchboard>>| board.as_ref().is_some_and(|board| !board.is_doomed());
+        let now = board.borrow().clone();
+        match now {
+            Some(board) if !board.is_doomed() => return Ok(board),
+            _ => {}
         }
+        let doomed = now.is_some();
         let not_running = || status().map_or_else(|| Problem::internal("the plugin is gone."), |s| s.problem());
-        if !status().is_some_and(|s| matches!(s.state, PluginState::Starting | PluginState::Restarting)) {
+        if !doomed && !status().is_some_and(|s| matches!(s.state, PluginState::Starting | PluginState::Restarting)) {
             return Err(not_running());
         }
-        let running = tokio::time::timeout(wait, board.wait_for(Option::is_some)).await;
+        let running = tokio::time::timeout(wait, board.wait_for(usable)).await;
         match running {
             Ok(Ok(board)) => board.clone().ok_or_else(not_running),
             _ => Err(not_running()),

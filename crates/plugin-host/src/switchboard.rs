@@ -51,6 +51,9 @@ pub(crate) struct Switchboard {
     next: AtomicU64,
     /// What whoever runs the plugin should know.
     notes: mpsc::UnboundedSender<Note>,
+    /// The instance is about to be ended by force; a new one comes.
+    doomed: std::sync::atomic::AtomicBool,
+    force_ends_all: bool,
 }
 
 /// What a switchboard is made of.
@@ -61,6 +64,8 @@ pub(crate) struct Parts {
     pub(crate) files: String,
     pub(crate) tasks: TaskTracker,
     pub(crate) notes: mpsc::UnboundedSender<Note>,
+    /// An operation that has to be ended by force ends the whole instance.
+    pub(crate) force_ends_all: bool,
 }
 
 /// What a switchboard tells whoever runs the plugin.
@@ -74,7 +79,7 @@ pub(crate) enum Note {
 
 impl Switchboard {
     pub(crate) fn new(parts: Parts) -> Arc<Switchboard> {
-        let Parts { plugin, services, limits, files, tasks, notes } = parts;
+        let Parts { plugin, services, limits, files, tasks, notes, force_ends_all } = parts;
         Arc::new_cyclic(|me| Switchboard {
             me: me.clone(),
             plugin,
@@ -87,6 +92,8 @@ impl Switchboard {
             operations: Mutex::default(),
             next: AtomicU64::new(1),
             notes,
+            doomed: false.into(),
+            force_ends_all,
         })
     }
 
@@ -153,7 +160,15 @@ impl Switchboard {
         );
     }
 
+    /// Whether calls should wait for the next instance.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Acquire)
+    }
+
     fn force(&self, op: &Arc<Op>, code: Code, grace: Duration) {
+        if self.force_ends_all && !op.over.is_cancelled() {
+            self.doomed.store(true, Ordering::Release);
+        }
         let text = format!("it did not stop within {} s and was ended by force.", grace.as_secs_f64());
         if self.end(op, Err(Problem::new(code, &text))) {
             // Nobody listens once the plugin is stopped anyway.

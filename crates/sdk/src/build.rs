@@ -99,6 +99,7 @@ fn into_profile(schema: &mut Value) {
         }
     }
     if let Some(Value::Array(choices)) = object.get_mut("oneOf") {
+        *choices = std::mem::take(choices).into_iter().flat_map(single_choices).collect();
         choices.iter_mut().for_each(choice);
     }
     let is_address = matches!(object.get("format").and_then(Value::as_str), Some("ip" | "ipv4" | "ipv6"));
@@ -120,6 +121,14 @@ fn without_null(all: &[Value]) -> Option<Value> {
     match (rest.next(), rest.next()) {
         (Some(only), None) if all.len() == 2 => Some(only.clone()),
         _ => None,
+    }
+}
+
+/// Choices without a description come together as one `enum`.
+fn single_choices(one: Value) -> Vec<Value> {
+    match one.get("enum").and_then(Value::as_array) {
+        Some(values) => values.iter().map(|value| json!({"type": "string", "const": value})).collect(),
+        None => vec![one],
     }
 }
 

@@ -4,7 +4,7 @@ use crate::credit::Credit;
 use crate::stream::{Stream, StreamState};
 use crate::{Fault, Result, fault};
 use abi::{HostObject, emit};
-use schema::{Code, Problem, Reply};
+use schema::{Code, Reply};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub(crate) struct Operation {
 
 struct Inner {
     next_request: u64,
-    waiting: HashMap<u64, oneshot::Sender<Reply>>,
+    waiting: HashMap<u64, oneshot::Sender<Vec<u8>>>,
     next_stream: u32,
     streams: HashMap<u32, Arc<StreamState>>,
     /// Streams that the host opened and nobody took yet.
@@ -84,19 +84,19 @@ impl Operation {
             request
         };
         self.host.request(self.id, request, method, &payload);
-        match waiting.await {
+        // Read here and not where it arrives: an answer may be long, and that is a thread of the host's.
+        let answer = waiting.await.map_err(|_| Fault::cancelled())?;
+        match serde_json::from_slice(&answer) {
             Ok(Reply::Ok(value)) => Ok(value),
             Ok(Reply::Fault(problem)) => Err(Fault(problem)),
-            Err(_) => Err(Fault::cancelled()),
+            Err(e) => Err(fault(Code::Internal, format!("the host's answer cannot be read: {e}."))),
         }
     }
 
     pub(crate) fn reply(&self, request: u64, data: &[u8]) {
         let Some(waiting) = self.lock().waiting.remove(&request) else { return };
-        let reply = serde_json::from_slice(data)
-            .unwrap_or_else(|e| Reply::Fault(Problem::internal(format!("the host's answer cannot be read: {e}."))));
         // Whoever asked may have stopped waiting.
-        let _ = waiting.send(reply);
+        let _ = waiting.send(data.to_vec());
     }
 
     /// Opens a stream to whoever follows the operation.

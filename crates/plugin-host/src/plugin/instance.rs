@@ -2,7 +2,7 @@
 
 use super::{Desired, End, Supervisor};
 use crate::child::{NotStarted, Runner};
-use crate::in_process::InProcess;
+use crate::in_process::{InProcess, NoAnswer, apart};
 use crate::runner::not_loaded;
 use crate::switchboard::{Note, Parts, Switchboard};
 use crate::wire::{Failed, Setup};
@@ -33,6 +33,7 @@ impl Supervisor {
             files: path.display().to_string(),
             tasks: self.shared.tasks.clone(),
             notes,
+            force_ends_all: in_runner,
         });
         let open = self.open_config(&path);
         let end = if in_runner {
@@ -40,7 +41,10 @@ impl Supervisor {
         } else {
             self.in_process(&board, &mut noted, open).await
         };
-        // Nobody has a wish for an instance that is gone.
+        // Said before the instance is taken away, so that a call in between waits for the next one.
+        if let End::Crashed(cause) = &end {
+            self.say(PluginState::Restarting, Some(cause), None);
+        }
         self.boards.send_replace(None);
         board.fail_all(&problem_of(&end));
         end
@@ -150,7 +154,7 @@ impl Supervisor {
         open: OpenConfig,
     ) -> End {
         let (path, host) = (self.found.stored.path.clone(), board.clone());
-        let opening = tokio::task::spawn_blocking(move || {
+        let opening = apart(self.shared.config.limits.open, move || {
             let library = Library::load(&path).map_err(|e| not_loaded(&e))?;
             library.open(host, &serde_json::to_vec(&open).unwrap_or_default()).map_err(|refusal| {
                 let text = serde_json::from_slice::<Problem>(&refusal).map_or_else(|_| String::new(), |p| p.message);
@@ -161,11 +165,11 @@ impl Supervisor {
                 }
             })
         });
-        let plugin = match tokio::time::timeout(self.shared.config.limits.open, opening).await {
-            Ok(Ok(Ok(plugin))) => plugin,
-            Ok(Ok(Err(failed))) => return End::Failed(failed),
-            Ok(Err(panic)) => return End::Crashed(panic.to_string()),
-            Err(_) => return End::Failed(hung_in_process("while it was opened")),
+        let plugin = match opening.await {
+            Ok(Ok(plugin)) => plugin,
+            Ok(Err(failed)) => return End::Failed(failed),
+            Err(NoAnswer::Panicked) => return End::Crashed("the plugin panicked while it was opened".to_owned()),
+            Err(NoAnswer::Late) => return End::Failed(hung_in_process("while it was opened")),
         };
         let link = match InProcess::new(self.name(), plugin) {
             Ok(link) => Arc::new(link),

@@ -146,7 +146,7 @@ impl Services for Offered {
 pub(crate) fn brisk() -> Limits {
     Limits {
         grace: Duration::from_millis(1500),
-        hang: Duration::from_millis(1500),
+        hang: Duration::from_secs(3),
         open: Duration::from_secs(5),
         first_back_off: Duration::from_millis(5),
         longest_back_off: Duration::from_millis(20),

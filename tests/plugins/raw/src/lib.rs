@@ -25,7 +25,6 @@ pub const COMMANDS: &[&str] = &[
     "long-message",
     "long-frame",
     "beyond-credit",
-    "beyond-message-credit",
     "deep-result",
     "wild-operation",
     "wild-stream",
@@ -117,9 +116,6 @@ impl Raw {
             "long-message" => drop(self.say(op, emit::DONE, vec![b' '; abi::MAX_MESSAGE + 1])),
             "deep-result" => drop(self.say(op, emit::DONE, vec![b'['; 100_000])),
             "long-frame" | "beyond-credit" => self.too_much(op, command),
-            "beyond-message-credit" => {
-                while self.say(op, emit::WARN, br#"{"code":"internal","message":"again."}"#.to_vec()) >= 0 {}
-            }
             "host-stream" => drop(self.0.emit(op, emit::OPEN, 2, br#"{"name":"x"}"#.to_vec())),
             "many-streams" => {
                 let mut stream = 1;
