@@ -22,7 +22,7 @@ pub enum WeakPassword {
     Name,
 }
 
-/// Hashes and checks passwords. Each call takes about a tenth of a second and 64 MiB: call it off the asynchronous
+/// Hashes and checks passwords. Each call takes about a tenth of a second and 32 MiB: call it off the asynchronous
 /// threads and few at a time.
 pub struct Passwords {
     argon2: Argon2<'static>,
@@ -31,9 +31,9 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// With the costs of production: 64 MiB, twice over.
+    /// With the costs of production: 32 MiB, twice over.
     pub fn new() -> Passwords {
-        Passwords::with_costs(64 * 1024, 2)
+        Passwords::with_costs(32 * 1024, 2)
     }
 
     /// With other costs; tests use small ones.

@@ -83,6 +83,7 @@ const MOUNTS: &str = "\
 24 22 7:0 / /snap/core ro - squashfs /dev/loop0 ro
 25 22 8:2 / /srv/big\\040data rw - xfs /dev/sda2 rw
 26 22 8:2 /part /home rw - xfs /dev/sda2 rw
+29 22 8:3 / /mnt/frozen ro - ext4 /dev/sda3 ro
 27 22 0:50 / /mnt/nas rw - nfs4 nas:/x rw
 28 22 11:0 / /media/cdrom ro - iso9660 /dev/sr0 ro
 ";
