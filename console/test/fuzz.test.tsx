@@ -26,7 +26,7 @@ test.each(Array.from({ length: SEEDS }, (_, n) => n + 1))('manifest %i renders w
   await on.until(() => document.querySelector('main h1'));
   expect([...new Set(on.errors)].slice(0, 5)).toEqual([]);
   await on.close();
-}, 60_000);
+});
 
 test('every command of many manifests has a plan and an input', () => {
   for (let seed = 1; seed <= 300; seed++) {

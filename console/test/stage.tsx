@@ -8,6 +8,8 @@ import { World, type Options } from '../mock/world';
 import { App } from '../src/app';
 import type { JsonObject } from '../src/model/schema';
 
+const DEADLINE_MS = 45_000;
+
 export interface Stage {
   world: World;
   errors: string[];
@@ -42,7 +44,8 @@ export async function stage(path: string, options: Options & { signedIn?: boolea
     world,
     errors,
     async until(found) {
-      for (let n = 0; n < 400; n++) {
+      // Awaits the event, not a time: the deadline only ends a test that would hang.
+      for (const from = Date.now(); Date.now() - from < DEADLINE_MS;) {
         const one = found();
         if (one) return one;
         await turn();
