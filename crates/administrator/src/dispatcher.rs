@@ -122,7 +122,7 @@ impl App {
     /// Sends new jobs to the machines that are there. Called after the transaction that stored them.
     pub(crate) async fn dispatch(self: &Arc<App>, jobs: Vec<Job>) -> Result<(), Problem> {
         let reachable = jobs.iter().filter(|job| !job.is_parent && self.reaches(job));
-        self.job_events(reachable.map(|job| (job.id, Event::Online { known: false })).collect()).await
+        self.job_events(reachable.map(|job| (job.id, Event::Dispatch)).collect()).await
     }
 
     fn reaches(&self, job: &Job) -> bool {
@@ -161,7 +161,7 @@ impl App {
         let events = due.into_iter().map(|job| {
             let online = self.reaches(&job);
             let undelivered = job.state == schema::JobState::Queued && online && now < job.expires_at;
-            (job.id, if undelivered { Event::Online { known: false } } else { Event::Tick { online } })
+            (job.id, if undelivered { Event::Dispatch } else { Event::Tick { online } })
         });
         self.job_events(events.collect()).await
     }

@@ -45,14 +45,6 @@ impl Client {
         Ok(Client { base, token, agent: config.into() })
     }
 
-    pub(crate) fn base(&self) -> &str {
-        &self.base
-    }
-
-    pub(crate) fn token(&self) -> Option<&str> {
-        self.token.as_deref()
-    }
-
     /// `GET path` as JSON.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
         let response = self.request(path)?;

@@ -2,6 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response, StatusCode, header};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
@@ -31,7 +34,7 @@ fn find(name: &str) -> Option<&'static [u8]> {
 fn file(name: &str, bytes: &'static [u8], headers: &HeaderMap) -> Response<Body> {
     let takes_brotli =
         headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("br"));
-    let packed = if takes_brotli { find(&format!("{name}.br")) } else { None };
+    let packed = if takes_brotli { packed(name, bytes) } else { None };
     let mut response = plain(StatusCode::OK, content_type(name), packed.unwrap_or(bytes).into());
     let hashed = name.starts_with("assets/");
     let caching = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -42,6 +45,24 @@ fn file(name: &str, bytes: &'static [u8], headers: &HeaderMap) -> Response<Body>
         headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("br"));
     }
     response
+}
+
+/// The file packed with brotli, once for as long as the program runs; `None` for what is packed already.
+fn packed(name: &str, bytes: &'static [u8]) -> Option<&'static [u8]> {
+    static PACKED: LazyLock<Mutex<HashMap<String, &'static [u8]>>> = LazyLock::new(Mutex::default);
+    if matches!(content_type(name), "image/png" | "font/woff2") || bytes.len() < 1024 {
+        return None;
+    }
+    let mut all = PACKED.lock();
+    if let Some(done) = all.get(name) {
+        return Some(done);
+    }
+    let mut packed = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 9, lgwin: 22, ..Default::default() };
+    brotli::BrotliCompress(&mut &*bytes, &mut packed, &parameters).ok()?;
+    let done: &'static [u8] = packed.leak();
+    all.insert(name.to_owned(), done);
+    Some(done)
 }
 
 fn plain(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
