@@ -179,7 +179,7 @@ impl Runner {
         let asked = matches!(&stopped_for, Some(Some(reason)) if reason.is_empty());
         let clean = status.as_ref().is_ok_and(ExitStatus::success);
         let cause = cause.filter(|cause| !cause.is_empty()).unwrap_or_else(|| self.post_mortem(status.as_ref().ok()));
-        Ended { cause, crashed: !asked && !(clean && stopped_for.is_some()) }
+        Ended { cause, crashed: !(asked || clean && stopped_for.is_some()) }
     }
 
     /// What the exit status and the last words say, in a line.

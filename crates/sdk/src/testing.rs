@@ -34,11 +34,14 @@ pub struct Outcome {
     pub streams: BTreeMap<String, Vec<u8>>,
 }
 
+/// Kind, stream and data of an `emit`.
+type Told = (u32, u32, Vec<u8>);
+
 #[derive(Default)]
 struct State {
     plugin: Mutex<Weak<Running>>,
     memory: Mutex<Memory>,
-    runs: Mutex<HashMap<u64, Sender<(u32, u32, Vec<u8>)>>>,
+    runs: Mutex<HashMap<u64, Sender<Told>>>,
 }
 
 #[derive(Default)]
@@ -102,7 +105,7 @@ impl TestHost {
         outcome
     }
 
-    fn follow(&self, op: u64, told: &Receiver<(u32, u32, Vec<u8>)>) -> Outcome {
+    fn follow(&self, op: u64, told: &Receiver<Told>) -> Outcome {
         let (mut outcome, mut names) = (Outcome::default(), HashMap::new());
         loop {
             let (kind, stream, data) = told.recv().expect("every operation ends");

@@ -1,5 +1,7 @@
 //! The promise to vendors: a whole plugin in 40 lines and one dependency, and it works.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on ends
+
 use sdk::serde_json::json;
 use sdk::testing::TestHost;
 
