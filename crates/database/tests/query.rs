@@ -161,6 +161,19 @@ fn filters_reach_into_lists() {
 }
 
 #[test]
+fn a_row_is_found_by_its_key() {
+    let site = Site::new(3);
+    site.facts(1, json!({"person": "Ada"}));
+    let keys = site.query("fleet.machine", json!({"sort": ["name"]})).unwrap().keys;
+    let one = |key: &Value| json!({"where": [{"field": "$key", "op": "eq", "value": key}], "fields": ["person"]});
+    assert_eq!(site.list("fleet.machine", one(&json!(keys[1])), "person"), ["Ada"]);
+    assert_eq!(site.query("fleet.machine", one(&json!("none"))).unwrap().keys, Vec::<String>::new());
+    let two = json!({"where": [{"field": "$key", "op": "in", "value": [keys[0], keys[2]]}], "sort": ["name"]});
+    assert_eq!(site.list("fleet.machine", two, "name"), ["PC-00", "PC-02"]);
+    assert!(site.query("fleet.machine", one(&json!(1))).is_err());
+}
+
+#[test]
 fn a_page_ends_where_the_next_begins_and_a_foreign_cursor_is_refused() {
     let site = Site::new(10);
     for n in 0..5 {

@@ -13,7 +13,7 @@ use crate::value::{Storage, micros};
 use jiff::Timestamp;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, Row, params_from_iter};
-use schema::{FieldType, Problem, Query};
+use schema::{FieldType, Filter, Op, Problem, Query};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -31,6 +31,9 @@ pub(crate) struct Plan<'t> {
     /// Digest of everything but page and fields.
     shape: String,
 }
+
+/// The field that stands for the opaque key of a row in a filter.
+const KEY: &str = "$key";
 
 struct Sort {
     sql: Sql,
@@ -59,6 +62,10 @@ impl<'t> Plan<'t> {
             return Err(Problem::bad_request("a query has at most 50 filters.").at("where"));
         }
         for filter in &query.filters {
+            if filter.field == KEY {
+                plan.only_keys(&keys(filter)?);
+                continue;
+            }
             let named = named(table, &filter.field)?;
             plan.joined.extend(named.extension);
             let sql = column_sql(named);
@@ -362,4 +369,15 @@ fn rank(column: &str, field: &schema::Field) -> Sql {
 fn shape(table: &Table, query: &Query, scope: &Scope) -> String {
     let parts = serde_json::json!([table.type_id, query.q, query.filters, query.sort, query.at, scope]);
     blake3::hash(parts.to_string().as_bytes()).to_hex()[..16].to_owned()
+}
+
+/// The keys a filter on [`KEY`] wants: one, or a list of them.
+fn keys(filter: &Filter) -> Result<Vec<String>, Problem> {
+    let wanted = match (filter.op, &filter.value) {
+        (Op::Eq, Value::String(key)) => Some(vec![key.clone()]),
+        (Op::In, Value::Array(list)) => list.iter().map(|key| key.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    wanted
+        .ok_or_else(|| Problem::bad_request("a key is compared with eq and a text, or in and a list of texts.").at(KEY))
 }
