@@ -1,7 +1,7 @@
 // The one query form over rows in memory.
 
 import { compares } from '../src/model/predicate';
-import type { Columns, Field, Filter, Json, JsonObject, Query } from '../src/model/schema';
+import type { Columns, Field, Filter, Json, JsonObject, Op, Query } from '../src/model/schema';
 import { label } from '../src/model/format';
 
 export interface Table {
@@ -22,7 +22,13 @@ function keyOf(table: Table, row: JsonObject): string {
 
 function fits(table: Table, row: JsonObject, filters: Filter[]): boolean {
   return filters.every(({ field, op = 'eq', value = null }) =>
-    (field === '$key' ? keyOf(table, row) === value : compares(op, plain(row[field]), value)));
+    (field === '$key' ? keyOf(table, row) === value : holds(op, plain(row[field]), value)));
+}
+
+/** On a list, `eq` with a single value asks whether the list has it. */
+function holds(op: Op, left: Json, right: Json): boolean {
+  if (Array.isArray(left) && !Array.isArray(right) && (op === 'eq' || op === 'ne')) return left.some((one) => one === right) === (op === 'eq');
+  return compares(op, left, right);
 }
 
 function found(table: Table, query: Query): JsonObject[] {

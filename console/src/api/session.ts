@@ -16,7 +16,9 @@ export const sessionQuery = queryOptions({
   queryKey: ['session'],
   queryFn: async (): Promise<Session | null> => {
     try {
-      return await request<Session>('GET', '/api/v1/session');
+      const session = await request<Session>('GET', '/api/v1/session');
+      // A site that nobody named has its id, which says nothing to a reader.
+      return { ...session, site: /^[0-9a-f-]{36}$/i.test(session.site) ? '' : session.site };
     } catch (error) {
       if (error instanceof ProblemError && error.status === 401) return null;
       throw error;

@@ -12,7 +12,7 @@ import { JobPanel } from '../jobs/job-panel';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
 import type { Place } from '../model/place';
-import { plural, type Column, type FoundView, type Registry } from '../model/registry';
+import { plural, type Column, type FoundView } from '../model/registry';
 import type { Columns, Filter, Json, JsonObject, Query, Section } from '../model/schema';
 import { ActionBar } from '../table/action-bar';
 import { RowsView, titleFor } from '../table/rows-view';
@@ -138,7 +138,7 @@ function SubView({ section, found, values, rowKey, page }: { section: Section; f
       const value = from === '$key' ? rowKey : values[from];
       const plain = isObject(value) && 'id' in value ? (value.id ?? null) : (value ?? null);
       if (other?.view.params && name in other.view.params) params[name] = plain;
-      else where.push({ field: name, op: isList(other, name, registry) ? 'contains' : 'eq', value: plain });
+      else where.push({ field: name, op: 'eq', value: plain });
     }
     return { where, params };
     // eslint-disable-next-line react-hooks/exhaustive-deps
@@ -150,11 +150,6 @@ function SubView({ section, found, values, rowKey, page }: { section: Section; f
       <RowsView found={shown.found} place={place} setPlace={setPlace} bound={bound} page={page} embedded />
     </section>
   );
-}
-
-function isList(found: FoundView | undefined, name: string, registry: Registry): boolean {
-  const field = found && registry.typeOf(found)?.type.fields[name];
-  return field !== undefined && (field.many === true || field.type === 'refs' || field.type === 'tags');
 }
 
 /** The row a detail is of, live. */
