@@ -89,10 +89,10 @@ async fn end(mut child: Child) {
             tracing::debug!(%error, "the agent of this machine had ended");
         }
     }
-    if tokio::time::timeout(STOP, child.wait()).await.is_err() {
-        if let Err(error) = child.kill().await {
-            tracing::warn!(%error, "the agent of this machine could not be ended");
-        }
+    if tokio::time::timeout(STOP, child.wait()).await.is_err()
+        && let Err(error) = child.kill().await
+    {
+        tracing::warn!(%error, "the agent of this machine could not be ended");
     }
 }
 

@@ -134,7 +134,7 @@ async fn open_database(state: &Path) -> Result<Database> {
     let database = tokio::task::spawn_blocking(move || Database::open(&path)).await??;
     let entry =
         records::system("administrator.start", None, Outcome::Done, json!({"version": env!("CARGO_PKG_VERSION")}));
-    database.write(move |store| Ok(drop(audit::append(store, entry, Timestamp::now())?))).await?;
+    database.write(move |store| audit::append(store, entry, Timestamp::now())).await?;
     Ok(database)
 }
 
@@ -190,7 +190,7 @@ async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate
     if !addresses.contains(&here) {
         addresses.push(here);
     }
-    let store = app.database.write(|store| Ok(store.store_id()?)).await?;
+    let store = app.database.write(|store| store.store_id()).await?;
     let agent_program = local_agent::program();
     let config = AgentsConfig { listen, addresses, heartbeat: HEARTBEAT, agent_program, store };
     app.offers.send_replace(Arc::new(offers));

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs what the words ask for. Words of modules are looked up in the administrator's manifests.
-pub(crate) fn run(arguments: &mut Vec<String>) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let own = own_commands();
     let is_own =
         |word: &str| word.starts_with('-') || word == "help" || own.get_subcommands().any(|c| c.get_name() == word);

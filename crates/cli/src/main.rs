@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     // A runner takes its rights away before anything starts a thread.
     if arguments.get(1).is_some_and(|word| word == "plugin-runner") {
         return plugin_host::runner_main();
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         arguments.first().map(|path| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
     let ended = match program.as_deref().and_then(|name| name.strip_prefix("bailiwick-")) {
         Some(module) => standalone::run(module, None, &arguments),
-        None => commands::run(&mut arguments),
+        None => commands::run(&arguments),
     };
     match ended {
         Ok(code) => code,

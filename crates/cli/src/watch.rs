@@ -153,10 +153,10 @@ pub(crate) fn print_value(value: &Value, format: Format, field: Option<&str>) ->
         _ => serde_json::to_string_pretty(value).context("the result cannot be shown as JSON")?,
     };
     let mut out = std::io::stdout().lock();
-    if let Err(error) = writeln!(out, "{}", text.trim_end()) {
-        if error.kind() != std::io::ErrorKind::BrokenPipe {
-            bail!("the output cannot be written: {error}");
-        }
+    if let Err(error) = writeln!(out, "{}", text.trim_end())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        bail!("the output cannot be written: {error}");
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Extension(caller): Extensi
         "operator": {"id": caller.actor.id, "name": caller.actor.name, "role": role, "setup": caller.setup},
         "permissions": caller.permissions(),
         "version": env!("CARGO_PKG_VERSION"),
-        "site": app.authority.site(),
+        "site": rustix::system::uname().nodename().to_string_lossy(),
         "secure": app.secure,
     }))
 }
@@ -93,7 +93,8 @@ async fn refused(app: &App, name: String, peer: String) -> Result<(), Problem> {
     };
     let mut entry = records::entry(&actor, "session.open", None, json!({"peer": peer}));
     entry.outcome = identity::Outcome::Denied;
-    Ok(app.database.write(move |store| Ok(drop(audit::append(store, entry, Timestamp::now())?))).await?)
+    app.database.write(move |store| audit::append(store, entry, Timestamp::now())).await?;
+    Ok(())
 }
 
 fn attempt(app: &App, name: &str, peer: std::net::IpAddr) -> Result<(), Problem> {
@@ -247,7 +248,7 @@ pub(super) enum Due {
 
 impl Due {
     pub(super) fn session(session: &Session, now: Timestamp) -> Option<Due> {
-        session.is_due(now).then(|| Due::Session(session.secret.clone()))
+        session.is_due(now).then(|| Due::Session(session.secret))
     }
 
     pub(super) fn token(token: &ApiToken, now: Timestamp) -> Option<Due> {

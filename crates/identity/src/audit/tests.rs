@@ -7,7 +7,7 @@ fn chain(length: u64) -> Memory {
     for n in 0..length {
         let at = Timestamp::from_microsecond(1_767_225_600_000_000 + n as i64).unwrap();
         let detail = json!({"b": n, "a": {"z": 1.5, "y": ["é", null, true]}}).as_object().unwrap().clone();
-        let entry = Entry::of(ActorKind::Operator, "ada", "hello.greet").outcome(Outcome::Begun).detail(detail);
+        let entry = Entry::of(ActorKind::Operator, "ada", "acme.greet").outcome(Outcome::Begun).detail(detail);
         let entry = if n % 2 == 0 { entry.on("m1").from("192.0.2.1").job("j1") } else { entry };
         append(&mut store, entry, at).unwrap();
     }

@@ -39,7 +39,8 @@ pub(super) fn check(packages: &[Package]) -> Vec<Breach> {
             let allowed = if in_crates {
                 may_use(&package.name, &dependency.name)
             } else {
-                folder.starts_with("tests/end-to-end") || FOR_PLUGINS.contains(&dependency.name.as_str())
+                ["tests/contract", "tests/end-to-end", "tests/plugins"].iter().any(|tests| folder.starts_with(tests))
+                    || FOR_PLUGINS.contains(&dependency.name.as_str())
             };
             if !allowed {
                 breaches.push(format!("{} may not depend on {}", package.name, dependency.name));

@@ -162,7 +162,7 @@ pub(crate) struct Bed {
 }
 
 pub(crate) fn config(transport: Transport, role: Role, directory: &Path) -> HostConfig {
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_bench-plugin"));
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_contract-runner"));
     HostConfig {
         transport,
         runner: Some(RunnerProgram { program, args: vec!["plugin-runner".into()] }),
