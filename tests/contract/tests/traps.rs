@@ -114,10 +114,9 @@ async fn each_library_has_its_own_tracing_and_it_arrives_here() {
 
 #[test]
 fn a_plugin_needs_no_dependency_but_the_sdk() {
-    for cargo in [
-        include_str!("../../../plugins/hello/Cargo.toml"),
-        include_str!("../../../tests/plugins/echo/Cargo.toml"),
-    ] {
+    for cargo in
+        [include_str!("../../../plugins/hello/Cargo.toml"), include_str!("../../../tests/plugins/echo/Cargo.toml")]
+    {
         assert!(!cargo.contains("abi_stable") && cargo.contains("sdk.workspace = true"));
     }
 }
