@@ -29,6 +29,7 @@ pub struct JobRecord {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "phase")]
+#[allow(clippy::large_enum_variant)] // a few records are in memory at a time
 pub enum Phase {
     /// Certainly not begun yet.
     Accepted,
