@@ -5,8 +5,8 @@ import { ensure, scenario, signIn } from './browser.mjs';
 await scenario(async ({ page, facts }) => {
   page.on('dialog', () => { throw new Error('a dialog was opened by text'); });
   await signIn(page, facts);
-  await page.goto(`${facts.url}/fleet/groups`);
-  const grid = page.getByRole('grid', { name: 'Groups' });
+  await page.goto(`${facts.url}/hello/greetings`);
+  const grid = page.getByRole('grid', { name: 'Greetings' });
   await grid.getByText("<img src=x onerror=\"document.title='owned'\">").first().waitFor();
   await grid.getByText('javascript:alert(1)').first().waitFor();
   const facts_ = await page.evaluate(() => ({

@@ -134,7 +134,7 @@ async fn open_database(state: &Path) -> Result<Database> {
     let database = tokio::task::spawn_blocking(move || Database::open(&path)).await??;
     let entry =
         records::system("administrator.start", None, Outcome::Done, json!({"version": env!("CARGO_PKG_VERSION")}));
-    database.write(move |store| audit::append(store, entry, Timestamp::now())).await?;
+    database.write(move |store| Ok(audit::append(store, entry, Timestamp::now())?)).await?;
     Ok(database)
 }
 

@@ -1,7 +1,7 @@
 //! What was done here cannot be rewritten unnoticed.
 
 use anyhow::{Context, Result, ensure};
-use end_to_end::process::program;
+use end_to_end::process::{program, run};
 use end_to_end::{Case, Site};
 use serde_json::json;
 use std::fs;
@@ -39,21 +39,32 @@ fn every_mutation_leaves_a_record() -> Result<()> {
 fn a_changed_record_is_named() -> Result<()> {
     let mut site = Site::new()?;
     let manager = site.manager()?;
-    for name in ["first-of-three", "second-of-three", "third-of-three"] {
-        manager.run("fleet.create-group", &json!({"name": name}))?;
-    }
+    manager.run("fleet.create-group", &json!({"name": "before"}))?;
+    let witness = site.manager()?;
+    let name = witness.get("/api/v1/session")?.ok()?["operator"]["name"].as_str().context("no name")?.to_owned();
+    witness.run("fleet.create-group", &json!({"name": "changed"}))?;
+    manager.run("fleet.create-group", &json!({"name": "after"}))?;
     let records = manager.rows("fleet/audit")?;
-    let record = records.iter().find(|record| record.to_string().contains("second-of-three"));
-    let number = record.context("no record names the group")?["number"].to_string();
+    let numbers =
+        records.iter().filter(|record| record.to_string().contains(&name)).filter_map(|one| one["number"].as_u64());
+    let first = numbers.min().with_context(|| format!("no record names {name}: {records:?}"))?;
     site.stop()?;
     ensure!(verify(&site)?.status.success(), "the untouched chain does not hold");
-    let changed = replace_everywhere(&site.state(), b"second-of-three", b"harmless--three")?;
+    settle(&site)?;
+    let other = format!("{}x", &name[..name.len() - 1]);
+    let changed = replace_everywhere(&site.state(), name.as_bytes(), other.as_bytes())?;
     ensure!(changed > 0, "the text was not found in any file");
     let output = verify(&site)?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(!output.status.success(), "the change was not noticed: {text}");
-    ensure!(text.contains(&number), "record {number} is not named: {text}");
+    ensure!(text.contains(&format!("record {first}")), "record {first} is not named: {text}");
     Ok(())
+}
+
+/// Brings everything that was written into the one file of the database.
+fn settle(site: &Site) -> Result<()> {
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA wal_checkpoint(TRUNCATE)'); c.close()";
+    run(Command::new("python3").args(["-c", script]).arg(site.state().join("bailiwick.db"))).map(|_| ())
 }
 
 /// Replaces a text by one of the same length in every file of a folder.

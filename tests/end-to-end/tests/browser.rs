@@ -54,16 +54,15 @@ fn a_day_at_the_console() -> Result<()> {
 }
 
 fn hostile_text_is_inert() -> Result<()> {
-    let site = Site::new()?;
+    let site = Site::with_local_agent()?;
     let manager = site.manager()?;
-    for name in [
+    let texts = [
         "<img src=x onerror=\"document.title='owned'\">",
         "\"><script>document.title='owned'</script>",
         "javascript:alert(1)",
         "\u{202e}gnp.exe",
         "=1+1",
-    ] {
-        manager.run("fleet.create-group", &json!({"name": name, "description": name}))?;
-    }
+    ];
+    crate::greet_each(&site, &manager, &texts)?;
     browse("hostile", &json!({"signIn": site.sign_in, "url": site.url}))
 }

@@ -5,7 +5,6 @@ use end_to_end::process::{Running, run};
 use end_to_end::{Case, Site};
 use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -91,35 +90,27 @@ fn a_second_administrator() -> Result<()> {
     Ok(())
 }
 
-/// The database file in a state directory, found by its first bytes.
-fn database(state: &Path) -> Result<PathBuf> {
-    let files = fs::read_dir(state)?.flatten().map(|entry| entry.path()).filter(|path| path.is_file());
-    let is_database = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3\0"));
-    files.filter(is_database).max_by_key(|path| fs::metadata(path).map(|m| m.len()).unwrap_or(0)).context("no database")
-}
-
-/// Changes four bytes of the database's header while nothing runs, and expects a refusal that changes nothing.
-fn refused_with_header(offset: usize, value: u32, word: &str) -> Result<()> {
+/// Sets a number in the database's header while nothing runs, and expects a refusal that changes nothing.
+fn refused_with(pragma: &str, value: u32, word: &str) -> Result<()> {
     let mut site = Site::new()?;
     site.stop()?;
-    let file = database(&site.state())?;
-    let mut bytes = fs::read(&file)?;
-    bytes[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
-    fs::write(&file, &bytes)?;
+    let file = site.state().join("bailiwick.db");
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit(); \
+                  c.execute('PRAGMA wal_checkpoint(TRUNCATE)'); c.close()";
+    run(Command::new("python3").args(["-c", script]).arg(&file).arg(format!("PRAGMA {pragma} = {value}")))?;
+    let before = fs::read(&file)?;
     let text = refusal(&mut site.command())?;
     ensure!(text.to_lowercase().contains(word), "`{word}` is not said:\n{text}");
-    ensure!(fs::read(&file)? == bytes, "the file was changed");
+    ensure!(fs::read(&file)? == before, "the file was changed");
     Ok(())
 }
 
 fn a_foreign_state_is_left_alone() -> Result<()> {
-    // The application id of an SQLite file stands at byte 68.
-    refused_with_header(68, 0x0bad_cafe, "not")
+    refused_with("application_id", 0x0bad_cafe, "not")
 }
 
 fn a_newer_state_is_left_alone() -> Result<()> {
-    // The user version of an SQLite file stands at byte 60.
-    refused_with_header(60, 900_000, "newer")
+    refused_with("user_version", 900_000, "newer")
 }
 
 fn a_read_only_state_is_said_so() -> Result<()> {
@@ -140,7 +131,10 @@ fn nothing_is_lost_on_a_full_disk() -> Result<()> {
     site.stop()?;
     let (state, kept) = (site.state(), tempfile::TempDir::new()?);
     run(Command::new("cp").arg("-a").arg(format!("{}/.", state.display())).arg(kept.path()))?;
-    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "bailiwick-small"]).arg(&state))?;
+    let used: u64 =
+        run(Command::new("du").args(["-sk"]).arg(&state))?.split_whitespace().next().unwrap_or("0").parse()?;
+    let size = format!("size={}k", used + 24 * 1024);
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "bailiwick-small"]).arg(&state))?;
     run(Command::new("cp").arg("-a").arg(format!("{}/.", kept.path().display())).arg(&state))?;
     let outcome = on_a_full_disk(&mut site);
     site.running = None;

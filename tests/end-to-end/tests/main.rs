@@ -13,7 +13,8 @@ mod plugins;
 mod surface;
 mod trust;
 
-use end_to_end::Case;
+use end_to_end::{Case, Client, Site};
+use serde_json::json;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -35,4 +36,17 @@ fn main() -> ExitCode {
     .flatten()
     .collect();
     end_to_end::inside::main(cases)
+}
+
+/// Has this machine report a row with each of these texts in it.
+fn greet_each(site: &Site, manager: &Client, texts: &[&str]) -> anyhow::Result<()> {
+    let machine = end_to_end::soon("this machine is online", || {
+        Ok(manager.rows("fleet/machines")?.into_iter().find(|row| row["status"] == "online"))
+    })?;
+    for text in texts {
+        manager.run("hello.greet", &json!({"to": text, "machine": machine["id"]}))?;
+    }
+    end_to_end::soon(&format!("the rows are at {}", site.url), || {
+        Ok((manager.rows("hello/greetings")?.len() == texts.len()).then_some(()))
+    })
 }

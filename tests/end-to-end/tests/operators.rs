@@ -38,8 +38,8 @@ const VIEWS: &[(&str, Grants)] = &[
     ("fleet/plugins", ALL),
     ("fleet/plugin", ALL),
     ("fleet/warnings", ALL),
-    ("fleet/operators", MANAGE),
-    ("fleet/tokens", MANAGE),
+    ("fleet/operators", AUDIT),
+    ("fleet/tokens", AUDIT),
     ("fleet/audit", AUDIT),
     ("fleet/audit-record", AUDIT),
 ];
@@ -66,11 +66,10 @@ const OTHERS: &[(&str, &str, Grants)] = &[
     ("GET", "/api/v1/session", ALL),
     ("GET", "/api/v1/manifests", ALL),
     ("GET", "/api/v1/jobs/00000000-0000-7000-8000-000000000000", ALL),
-    ("POST", "/api/v1/jobs/00000000-0000-7000-8000-000000000000/cancel", RUN),
 ];
 
 fn grants_are_exactly_as_written() -> Result<()> {
-    let site = Site::new()?;
+    let site = Site::with_local_agent()?;
     let clients: Vec<Client> = ROLES.iter().map(|role| site.client(role)).collect::<Result<_>>()?;
     let mut wrong = Vec::new();
     let mut cells = 0;
@@ -87,7 +86,8 @@ fn grants_are_exactly_as_written() -> Result<()> {
         }
         cells += 1;
         let status = site.stranger().send(method, path, body.as_ref())?.status;
-        if status != 401 {
+        // Without a session and without an origin, either may be missed first.
+        if status != 401 && status != 403 {
             wrong.push(format!("{method} {path} as a stranger: {status}"));
         }
         Ok(())
@@ -104,8 +104,25 @@ fn grants_are_exactly_as_written() -> Result<()> {
         check(method, path, *grants)?;
     }
     println!("{cells} cells of role and endpoint");
+    cancel_needs_the_right_to_run(&clients)?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     nothing_is_missing(&clients[0])
+}
+
+/// Whoever may only look cannot stop what others run.
+fn cancel_needs_the_right_to_run(clients: &[Client]) -> Result<()> {
+    let [manager, operator, auditor] = clients else { anyhow::bail!("three roles") };
+    let machine = end_to_end::soon("this machine is online", || {
+        Ok(manager.rows("fleet/machines")?.into_iter().find(|row| row["status"] == "online"))
+    })?;
+    let id = operator.submit("hello.greet", &json!({"to": "x", "seconds": 600, "machine": machine["id"]}))?;
+    operator.job_in(&id, &["running"])?;
+    let path = format!("/api/v1/jobs/{id}/cancel");
+    auditor.post(&path, &json!({}))?.refusal(403)?;
+    ensure!(operator.job(&id)?["state"] == "running");
+    ensure!(manager.post(&path, &json!({}))?.status == 202);
+    operator.job_in(&id, &["cancelled"])?;
+    Ok(())
 }
 
 /// Every view and command of the core stands in the tables above.
@@ -244,13 +261,15 @@ fn set_up_is_unreachable_once_done() -> Result<()> {
     stranger
         .post("/api/v1/session", &json!({"name": "mallory", "password": "a long enough password 2"}))?
         .refusal(401)?;
-    // A restart offers no second first operator either.
+    // A restart offers no second first operator either: there is no link any more, or it leads to ada.
     site.stop()?;
     site.start()?;
-    let person = site.signed_in()?;
-    let session = person.get("/api/v1/session")?.ok()?;
-    ensure!(session["operator"]["setup"] != true, "{session}");
-    ensure!(person.post("/api/v1/session/setup", &body)?.status >= 400);
+    if let Ok(person) = site.signed_in() {
+        let session = person.get("/api/v1/session")?.ok()?;
+        ensure!(session["operator"]["setup"] != true && session["operator"]["name"] == "ada", "{session}");
+        ensure!(person.post("/api/v1/session/setup", &body)?.status >= 400);
+    }
+    site.session("/api/v1/session", &json!({"name": "ada", "password": "a long enough password 1"}))?;
     Ok(())
 }
 

@@ -93,7 +93,7 @@ async fn refused(app: &App, name: String, peer: String) -> Result<(), Problem> {
     };
     let mut entry = records::entry(&actor, "session.open", None, json!({"peer": peer}));
     entry.outcome = identity::Outcome::Denied;
-    app.database.write(move |store| audit::append(store, entry, Timestamp::now())).await?;
+    app.database.write(move |store| Ok(audit::append(store, entry, Timestamp::now())?)).await?;
     Ok(())
 }
 
