@@ -248,7 +248,7 @@ pub(super) enum Due {
 
 impl Due {
     pub(super) fn session(session: &Session, now: Timestamp) -> Option<Due> {
-        session.is_due(now).then(|| Due::Session(session.secret))
+        session.is_due(now).then_some(Due::Session(session.secret))
     }
 
     pub(super) fn token(token: &ApiToken, now: Timestamp) -> Option<Due> {
