@@ -24,6 +24,9 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// Attempts to enrol when nobody answers, for an administrator that is just being started.
 const ENROL_ATTEMPTS: u32 = 4;
 
+/// Tenths of a second that files may be held by an agent before this one.
+const PATIENCE: u32 = 20;
+
 /// How an agent is run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -74,13 +77,14 @@ pub async fn join(state: &State, token: Option<&str>) -> Result<crate::state::En
 
 /// Runs until `stop`.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunError> {
-    let state = State::open(&options.state)?;
+    let state = patiently(|| State::open(&options.state)).await?;
     let enrolment = tokio::select! {
         enrolment = join(&state, options.join.as_deref()) => enrolment?,
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(machine = %enrolment.machine, "the agent starts");
-    let journal = Arc::new(Journal::open(&state.dir().join("journal.redb"))?);
+    let path = state.dir().join("journal.redb");
+    let journal = Arc::new(patiently(|| Journal::open(&path)).await?);
     let config = host_config(&options, &state)?;
     let policy = Policy::new(state.dir());
     let core = Arc::new(Core {
@@ -116,6 +120,17 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     }
     core.host().shutdown(SHUTDOWN).await;
     Ok(())
+}
+
+/// Tries again for a moment: an agent that is just ending, or a child it just started, may still hold the files.
+async fn patiently<T, E>(mut open: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    for _ in 0..PATIENCE {
+        if let Ok(opened) = open() {
+            return Ok(opened);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    open()
 }
 
 fn host_config(options: &Options, state: &State) -> Result<HostConfig, RunError> {

@@ -165,6 +165,9 @@ impl Kit {
     }
 
     pub async fn with_heartbeat(heartbeat: Duration) -> Kit {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        // Only the first test of a process gets to set it.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let dir = tempfile::tempdir().unwrap();
         let ca = Arc::new(SiteCa::open(&dir.path().join("ca"), Timestamp::now()).unwrap());
         let (events_sender, events) = mpsc::unbounded_channel();

@@ -199,3 +199,79 @@ async fn the_script_installs_what_the_administrator_promised_and_nothing_else() 
     assert!(fine, "{said}");
     assert!(installed.exists());
 }
+
+/// The test plugin with every feature, built once.
+fn library() -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "-p", "echo", "--lib", "--target-dir"]).arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    profile.join("libecho.so")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_fetched_publishes_rows_and_runs_each_job_once() {
+    let mut kit = Kit::start().await;
+    let path = library();
+    let bytes = std::fs::read(&path).unwrap();
+    let offer = protocol::PluginOffer {
+        name: "echo".into(),
+        version: "1".into(),
+        blake3: blake3::hash(&bytes).to_hex().to_string(),
+        size_bytes: bytes.len() as u64,
+    };
+    kit.plugins.send_replace(std::sync::Arc::new(vec![administrator::agents::PluginFile { offer, path }]));
+    let state = tempfile::tempdir().unwrap();
+    let token = kit.token(SignedDuration::from_hours(1)).to_word().unwrap();
+    let agent = start(state.path(), Some(token));
+    let machine = hello_of(&mut kit).await;
+    loop {
+        if let Event::Rows(from, plugin, publish) = kit.event().await {
+            assert_eq!((from, plugin.as_str()), (machine, "echo"));
+            assert_eq!(publish.rows[0]["last_note"], "alive");
+            break;
+        }
+    }
+    let job = Uuid::now_v7();
+    let ToAgent::Assign(mut run) = assign(job, "echo.echo") else { unreachable!() };
+    run.input.insert("text".into(), "hello".into());
+    let run = ToAgent::Assign(run);
+    kit.agents.send(machine, run.clone()).unwrap();
+    let (mut begun, mut ended) = (0, 0);
+    while ended == 0 {
+        match kit.event().await {
+            Event::Job(_, known, JobReport::Running) if known == job => begun += 1,
+            Event::Job(_, known, JobReport::Finished { state, problem, .. }) if known == job => {
+                assert_eq!(state, JobState::Succeeded, "{problem:?}");
+                ended += 1;
+            }
+            _ => {}
+        }
+    }
+    kit.agents.send(machine, run).unwrap();
+    assert_eq!(end_of(&mut kit, job).await.0, JobState::Succeeded);
+    assert_eq!(begun, 1);
+    let heard = kit.agents.peer_call(machine, "echo", serde_json::json!("hi")).await.unwrap();
+    assert_eq!(heard, serde_json::json!({"role": "machine", "heard": "hi"}));
+
+    let slow = Uuid::now_v7();
+    let ToAgent::Assign(mut count) = assign(slow, "echo.count") else { unreachable!() };
+    count.input = serde_json::from_value(serde_json::json!({"to": 100_000, "pause_ms": 50})).unwrap();
+    kit.agents.send(machine, ToAgent::Assign(count)).unwrap();
+    loop {
+        match kit.event().await {
+            Event::Job(_, known, JobReport::Progress { .. }) if known == slow => break,
+            Event::Job(_, known, JobReport::Finished { problem, .. }) if known == slow => panic!("{problem:?}"),
+            _ => {}
+        }
+    }
+    let asked = std::time::Instant::now();
+    kit.agents.send(machine, ToAgent::Cancel { job: slow }).unwrap();
+    assert_eq!(end_of(&mut kit, slow).await.0, JobState::Cancelled);
+    assert!(asked.elapsed() < SOON / 2);
+    agent.stop().await;
+}
