@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use end_to_end::process::{built, run};
 use end_to_end::{Case, Site};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::process::Command;
 
 pub(crate) fn cases() -> Vec<Case> {
