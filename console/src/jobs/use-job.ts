@@ -72,7 +72,8 @@ function parse(data: unknown): JobEvent | Job | undefined {
 
 function remember(job: Job): Job {
   const known = results.get(job.id);
-  if (known === undefined && job.result !== null && job.result !== undefined) results.set(job.id, job.result);
+  // What a running job tells of its result has no secrets in it yet.
+  if (known === undefined && isFinal(job.state) && job.result !== null && job.result !== undefined) results.set(job.id, job.result);
   return known === undefined ? job : { ...job, result: known };
 }
 

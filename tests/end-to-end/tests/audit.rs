@@ -1,7 +1,7 @@
 //! What was done here cannot be rewritten unnoticed.
 
 use anyhow::{Context, Result, ensure};
-use end_to_end::process::{program, run};
+use end_to_end::process::program;
 use end_to_end::{Case, Site};
 use serde_json::json;
 use std::fs;
@@ -50,7 +50,7 @@ fn a_changed_record_is_named() -> Result<()> {
     let first = numbers.min().with_context(|| format!("no record names {name}: {records:?}"))?;
     site.stop()?;
     ensure!(verify(&site)?.status.success(), "the untouched chain does not hold");
-    settle(&site)?;
+    crate::tamper(&site, "settle")?;
     let other = format!("{}x", &name[..name.len() - 1]);
     let changed = replace_everywhere(&site.state(), name.as_bytes(), other.as_bytes())?;
     ensure!(changed > 0, "the text was not found in any file");
@@ -59,12 +59,6 @@ fn a_changed_record_is_named() -> Result<()> {
     ensure!(!output.status.success(), "the change was not noticed: {text}");
     ensure!(text.contains(&format!("record {first}")), "record {first} is not named: {text}");
     Ok(())
-}
-
-/// Brings everything that was written into the one file of the database.
-fn settle(site: &Site) -> Result<()> {
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA wal_checkpoint(TRUNCATE)'); c.close()";
-    run(Command::new("python3").args(["-c", script]).arg(site.state().join("bailiwick.db"))).map(|_| ())
 }
 
 /// Replaces a text by one of the same length in every file of a folder.

@@ -138,7 +138,8 @@ fn queries_that_make_no_sense() -> Result<()> {
             reply.refusal(400).map_err(|error| error.context(query))?;
         }
     }
-    for hostile in ["'", "\"", "%27%20OR%201=1--", "%00", "%F0%9F%92%A9", "*", "%22%22%22", "a%20AND", "NEAR(", "name:"]
+    for hostile in
+        ["%27", "%22", "%27%20OR%201=1--", "%00", "%F0%9F%92%A9", "*", "%22%22%22", "a%20AND", "NEAR(", "name:"]
     {
         for query in
             [format!("q={hostile}"), format!("where=%5B%7B%22field%22:%22name%22,%22value%22:%22{hostile}%22%7D%5D")]

@@ -13,9 +13,10 @@ mod plugins;
 mod surface;
 mod trust;
 
-use end_to_end::{Case, Client, Site};
+use end_to_end::{Case, Client, Site, process};
 use serde_json::json;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let cases: Vec<Case> = [
@@ -36,6 +37,14 @@ fn main() -> ExitCode {
     .flatten()
     .collect();
     end_to_end::inside::main(cases)
+}
+
+/// Changes the database of an administrator that does not run, in one of the ways of `tamper.py`.
+fn tamper(site: &Site, how: &str) -> anyhow::Result<PathBuf> {
+    let file = site.state().join("bailiwick.db");
+    let script = process::root().join("tests/end-to-end/tests/tamper.py");
+    process::run(Command::new("python3").arg(script).arg(&file).arg(how))?;
+    Ok(file)
 }
 
 /// Has this machine report a row with each of these texts in it.

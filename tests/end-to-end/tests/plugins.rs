@@ -79,9 +79,14 @@ fn a_broken_library() -> Result<()> {
 fn a_second_plugin_of_one_name() -> Result<()> {
     let mut site = Site::new()?;
     site.stop()?;
-    // Another build of it: a byte after the end changes nothing but the hash.
+    // The same plugin of another vendor: the global id differs, the name does not.
     let mut other = std::fs::read(site.plugins().join("libhello.so"))?;
-    other.push(0);
+    let (id, foreign) = (b"org.bailiwick.hello", b"com.otherhill.hello");
+    let places: Vec<usize> =
+        other.windows(id.len()).enumerate().filter(|(_, part)| part == id).map(|(at, _)| at).collect();
+    for at in places {
+        other[at..at + id.len()].copy_from_slice(foreign);
+    }
     std::fs::write(site.plugins().join("libzz_other.so"), other)?;
     site.start()?;
     let manager = site.manager()?;

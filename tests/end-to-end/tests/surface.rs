@@ -76,8 +76,8 @@ fn exit_codes_tell_what_happened() -> Result<()> {
         output.status.code().context("ended by a signal")
     };
     ensure!(code(&manager, &["fleet", "machines"])? == 0);
-    ensure!(code(&manager, &["fleet", "create-group", "--name", "x"])? == 0);
-    ensure!(code(&auditor, &["fleet", "create-group", "--name", "y"])? == 4);
+    ensure!(code(&manager, &["fleet", "create-group", "x"])? == 0);
+    ensure!(code(&auditor, &["fleet", "create-group", "y"])? == 4);
     ensure!(code("bw_nonsense", &["fleet", "machines"])? == 4);
     ensure!(code(&manager, &["fleet", "no-such-command"])? == 2);
     ensure!(code(&manager, &["fleet", "create-group"])? == 2);
