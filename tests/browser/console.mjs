@@ -1,7 +1,6 @@
 // Signs in, sees this machine, lets one arrive, runs a command on two, watches, cancels, and looks at every screen.
 
 import { spawn } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensure, everyLook, scenario, settled, signIn } from './browser.mjs';
 
@@ -18,7 +17,6 @@ await scenario(async ({ page, facts }) => {
       await page.setViewportSize({ width: 1440, height: 900 });
       await settled(page);
       await page.screenshot({ path: join(facts.pictures, 'machines.png') });
-      if (facts.cover) copyFileSync(join(facts.pictures, 'machines.png'), facts.cover);
     }
     faults.push(...(await everyLook(page, 'machines', facts.pictures)));
     await runOnTwo(page, facts, faults);
@@ -33,7 +31,7 @@ await scenario(async ({ page, facts }) => {
         await grid.getByRole('row', { name: new RegExp(facts.machines[0]) }).getByRole('link').first().click();
       }
       await page.getByRole('heading').first().waitFor();
-      await page.locator('.skeleton').waitFor({ state: 'detached' });
+      await page.waitForFunction(() => document.querySelector('.skeleton') === null);
       faults.push(...(await everyLook(page, name, facts.pictures)));
     }
   } finally {
