@@ -2,7 +2,7 @@
 //!
 //! The types here stand in for a later and for a broken version. The layout check compares names, packages and
 //! layouts, and an integration test is of the same package.
-
+#![allow(dead_code)] // the stand-ins' fields are looked at by their layout, never called
 #![allow(clippy::unwrap_used, unsafe_code, non_local_definitions, unreachable_pub)]
 
 use abi::raw::{ModuleRef, layouts_fit, short_layout_error};

@@ -1,6 +1,7 @@
 //! The agents' port over real TLS on loopback: who gets in, what is stored before it is acknowledged, and what a hostile
 //! or broken agent cannot do.
 #![allow(clippy::unwrap_used)] // a test fails where it stands
+#![allow(unreachable_pub)] // the kit is a crate's worth of helpers in one test
 #![allow(dead_code)] // what is told is kept whole, for the next test to look at
 
 #[path = "agents/certificates.rs"]

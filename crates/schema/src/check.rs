@@ -344,7 +344,8 @@ mod tests {
 
     #[test]
     fn each_fault_names_its_path() {
-        let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+        type Change = Box<dyn FnOnce(&mut Value)>;
+        let cases: Vec<(&str, Change)> = vec![
             ("console:", Box::new(|m| m["console"] = json!("2.0"))),
             ("plugin.name:", Box::new(|m| m["plugin"]["name"] = json!("../x"))),
             ("plugin.name:", Box::new(|m| m["plugin"]["name"] = json!("jobs"))),

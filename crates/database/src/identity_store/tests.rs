@@ -29,7 +29,7 @@ fn operators_sessions_links_and_tokens_come_back_as_they_were() {
         .write_blocking(|w| {
             let first = identity::first_operator(w, now())?.unwrap();
             let ada = fine(identity::set_up(w, first.id, "Ada", "$argon2id$x".into()));
-            assert_eq!(w.operators()?, [ada.clone()]);
+            assert_eq!(w.operators()?, std::slice::from_ref(&ada));
             assert_eq!(w.operator_by_name("ada")?, Some(ada.clone()));
 
             let link = identity::sign_in_link(w, ada.id, now())?;
