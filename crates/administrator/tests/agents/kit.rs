@@ -24,11 +24,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// What came to the sink, in order.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Hello(MachineId, Box<AgentHello>),
     Gone(MachineId),
     Job(MachineId, Uuid, JobReport),
@@ -37,11 +37,11 @@ pub enum Event {
     Suspicion(MachineId, Problem),
 }
 
-pub struct Sink {
+pub(crate) struct Sink {
     events: mpsc::UnboundedSender<Event>,
     /// Answer to rows and job reports.
-    pub refuse: Mutex<Option<Problem>>,
-    pub channels: mpsc::UnboundedSender<(MachineId, String, String, Duplex)>,
+    pub(crate) refuse: Mutex<Option<Problem>>,
+    pub(crate) channels: mpsc::UnboundedSender<(MachineId, String, String, Duplex)>,
 }
 
 impl Sink {
@@ -104,7 +104,7 @@ impl AgentSink for Sink {
 }
 
 /// The real database, and word of every change of presence.
-pub struct Watched {
+pub(crate) struct Watched {
     database: Database,
     presence: watch::Sender<HashMap<MachineId, Status>>,
 }
@@ -132,39 +132,39 @@ impl Directory for Watched {
 }
 
 /// A port and everything behind it.
-pub struct Kit {
-    pub agents: Agents,
-    pub ca: Arc<SiteCa>,
-    pub directory: Arc<Watched>,
-    pub sink: Arc<Sink>,
-    pub events: mpsc::UnboundedReceiver<Event>,
-    pub channels: mpsc::UnboundedReceiver<(MachineId, String, String, Duplex)>,
+pub(crate) struct Kit {
+    pub(crate) agents: Agents,
+    pub(crate) ca: Arc<SiteCa>,
+    pub(crate) directory: Arc<Watched>,
+    pub(crate) sink: Arc<Sink>,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) channels: mpsc::UnboundedReceiver<(MachineId, String, String, Duplex)>,
     /// Held so that they live as long as the port.
-    pub plugins: watch::Sender<Arc<Vec<PluginFile>>>,
+    pub(crate) plugins: watch::Sender<Arc<Vec<PluginFile>>>,
     _runtime: Runtime,
     _dir: tempfile::TempDir,
 }
 
 /// A machine as a test plays it.
-pub struct Machine {
-    pub id: MachineId,
-    pub key: DeviceKey,
-    pub certificate: Vec<u8>,
-    pub epoch: u64,
+pub(crate) struct Machine {
+    pub(crate) id: MachineId,
+    pub(crate) key: DeviceKey,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) epoch: u64,
 }
 
-pub struct Session {
-    pub sender: Sender,
-    pub receiver: Receiver,
-    pub welcome: Welcome,
+pub(crate) struct Session {
+    pub(crate) sender: Sender,
+    pub(crate) receiver: Receiver,
+    pub(crate) welcome: Welcome,
 }
 
 impl Kit {
-    pub async fn start() -> Kit {
+    pub(crate) async fn start() -> Kit {
         Kit::with_heartbeat(Duration::from_secs(15)).await
     }
 
-    pub async fn with_heartbeat(heartbeat: Duration) -> Kit {
+    pub(crate) async fn with_heartbeat(heartbeat: Duration) -> Kit {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         // Only the first test of a process gets to set it.
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
@@ -197,12 +197,12 @@ impl Kit {
         Kit { agents, ca, directory, sink, events, channels, plugins, _runtime: runtime, _dir: dir }
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.agents.local_addr().to_string()
     }
 
     /// A join token good for `life`.
-    pub fn token(&self, life: SignedDuration) -> JoinToken {
+    pub(crate) fn token(&self, life: SignedDuration) -> JoinToken {
         let secret = JoinSecret::generate();
         let now = Timestamp::now();
         let stored = StoredJoin {
@@ -219,32 +219,32 @@ impl Kit {
         JoinToken { addresses: vec![address], secret, authority: self.ca.fingerprint() }
     }
 
-    pub fn stored(&self, machine: MachineId) -> fleet::Machine {
+    pub(crate) fn stored(&self, machine: MachineId) -> fleet::Machine {
         self.directory.database.read_blocking(move |read| Ok(read.machine(machine)?)).unwrap().unwrap()
     }
 
-    pub fn stored_as_revoked(&self, machine: MachineId) {
+    pub(crate) fn stored_as_revoked(&self, machine: MachineId) {
         let revoke = move |write: &mut Write<'_>| Ok(write.revoke_machine(machine, Timestamp::now())?);
         self.directory.database.write_blocking(revoke).unwrap();
     }
 
-    pub async fn status(&self, machine: MachineId, wanted: Status) {
+    pub(crate) async fn status(&self, machine: MachineId, wanted: Status) {
         let mut presence = self.directory.presence.subscribe();
         let reached = presence.wait_for(|known| known.get(&machine) == Some(&wanted));
         tokio::time::timeout(SOON, reached).await.expect("the status comes soon").unwrap();
     }
 
-    pub async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
         tokio::time::timeout(SOON, self.events.recv()).await.expect("something comes soon").unwrap()
     }
 
     /// A dialer without a certificate.
-    pub fn stranger(&self) -> Dialer {
+    pub(crate) fn stranger(&self) -> Dialer {
         let tls = agent_config(Trust::Fingerprint(self.ca.fingerprint()), None).unwrap();
         Dialer { address: self.address(), tls: Arc::new(tls) }
     }
 
-    pub async fn enrol_with(&self, token: &JoinToken, key: &DeviceKey) -> Result<EnrolReply, Problem> {
+    pub(crate) async fn enrol_with(&self, token: &JoinToken, key: &DeviceKey) -> Result<EnrolReply, Problem> {
         let request = EnrolRequest {
             secret: token.secret.to_string(),
             csr: STANDARD.encode(key.request().unwrap()),
@@ -258,31 +258,31 @@ impl Kit {
         Err(serde_json::from_slice(&reply.body).unwrap())
     }
 
-    pub async fn machine(&self) -> Machine {
+    pub(crate) async fn machine(&self) -> Machine {
         let (token, key) = (self.token(SignedDuration::from_hours(1)), DeviceKey::generate().unwrap());
         let reply = self.enrol_with(&token, &key).await.unwrap();
         let certificate = STANDARD.decode(&reply.certificate).unwrap();
         Machine { id: MachineId::from_uuid(reply.machine), key, certificate, epoch: 0 }
     }
 
-    pub fn dialer(&self, machine: &Machine) -> Dialer {
+    pub(crate) fn dialer(&self, machine: &Machine) -> Dialer {
         self.dialer_with(machine.certificate.clone(), &machine.key)
     }
 
-    pub fn dialer_with(&self, certificate: Vec<u8>, key: &DeviceKey) -> Dialer {
+    pub(crate) fn dialer_with(&self, certificate: Vec<u8>, key: &DeviceKey) -> Dialer {
         let client = (certificate.into(), key.private_key());
         let tls = agent_config(Trust::Authority(self.ca.certificate().clone()), Some(client)).unwrap();
         Dialer { address: self.address(), tls: Arc::new(tls) }
     }
 
-    pub async fn connect(&self, machine: &mut Machine) -> Session {
+    pub(crate) async fn connect(&self, machine: &mut Machine) -> Session {
         machine.epoch += 1;
         let socket = self.dialer(machine).websocket("/link").await.unwrap();
         greet(socket, machine.epoch).await.unwrap()
     }
 }
 
-pub fn hello(epoch: u64) -> Hello {
+pub(crate) fn hello(epoch: u64) -> Hello {
     Hello {
         version: protocol::VERSION,
         oldest_version: protocol::OLDEST_VERSION,
@@ -298,7 +298,7 @@ pub fn hello(epoch: u64) -> Hello {
 }
 
 /// Says hello; the problem where the other side refuses.
-pub async fn greet(socket: Socket, epoch: u64) -> Result<Session, Problem> {
+pub(crate) async fn greet(socket: Socket, epoch: u64) -> Result<Session, Problem> {
     let (mut sender, mut receiver) = link::session(socket, Some(epoch));
     sender.send(Kind::Hello, &hello(epoch)).await.unwrap();
     let frame = receiver.next().await.unwrap();
@@ -311,18 +311,18 @@ pub async fn greet(socket: Socket, epoch: u64) -> Result<Session, Problem> {
 }
 
 impl Session {
-    pub async fn say(&mut self, message: &FromAgent) {
+    pub(crate) async fn say(&mut self, message: &FromAgent) {
         self.sender.send(Kind::Message, message).await.unwrap();
     }
 
     /// The next message; `None` when the connection is over.
-    pub async fn next(&mut self) -> Option<ToAgent> {
+    pub(crate) async fn next(&mut self) -> Option<ToAgent> {
         let frame = tokio::time::timeout(SOON, self.receiver.next()).await.expect("something comes soon");
         frame.ok().map(|frame| frame.message().unwrap())
     }
 }
 
-pub fn rows(seq: u64) -> FromAgent {
+pub(crate) fn rows(seq: u64) -> FromAgent {
     let publish = serde_json::json!({"type": "thing", "mode": "replace", "rows": [{"id": "1"}]});
     FromAgent::Rows { seq, plugin: "sample".into(), publish: serde_json::from_value(publish).unwrap() }
 }

@@ -238,7 +238,7 @@ async fn a_plugin_is_fetched_publishes_rows_and_runs_each_job_once() {
     }
     let job = Uuid::now_v7();
     let ToAgent::Assign(mut run) = assign(job, "echo.echo") else { unreachable!() };
-    run.input.insert("text".into(), "hello".into());
+    run.input.insert("text".into(), "good morning".into());
     let run = ToAgent::Assign(run);
     kit.agents.send(machine, run.clone()).unwrap();
     let (mut begun, mut ended) = (0, 0);
