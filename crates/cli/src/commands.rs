@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
                 let library = module.ends_with(".so").then(|| PathBuf::from(module));
                 standalone::run(module, library.as_deref(), &[vec![module.to_owned()], words].concat())
             }
+            Some(("name", given)) => standalone::print_name(&path(given, "library")),
             _ => Ok(ExitCode::from(2)),
         },
         _ => Ok(ExitCode::from(2)),
@@ -97,12 +98,18 @@ fn own_commands() -> Command {
             ),
         )
         .subcommand(
-            Command::new("module").about("Modules without an administrator").subcommand_required(true).subcommand(
-                Command::new("run")
-                    .about("Run one module by itself")
-                    .arg(Arg::new("module").required(true).help("Name of a module, or the path of its library"))
-                    .arg(Arg::new("words").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true)),
-            ),
+            Command::new("module")
+                .about("Modules without an administrator")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("run")
+                        .about("Run one module by itself")
+                        .arg(Arg::new("module").required(true).help("Name of a module, or the path of its library"))
+                        .arg(Arg::new("words").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true)),
+                )
+                .subcommand(Command::new("name").about("Print the short name that a plugin's library goes by").arg(
+                    Arg::new("library").required(true).value_parser(value_parser!(PathBuf)).help("Path of the library"),
+                )),
         )
 }
 

@@ -42,6 +42,14 @@ pub(crate) fn run(module: &str, library: Option<&Path>, arguments: &[String]) ->
     })
 }
 
+/// `bailiwick module name`: the name that a library says it goes by.
+pub(crate) fn print_name(library: &Path) -> Result<ExitCode> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    println!("{}", runtime.block_on(find("", Some(library)))?.manifest.plugin.name);
+    Ok(ExitCode::SUCCESS)
+}
+
 struct Found {
     manifest: Manifest,
     library: PathBuf,
