@@ -116,7 +116,8 @@ fn no_request_makes_the_server_fail() -> Result<()> {
     let mut command = Command::new(fuzzer);
     command.current_dir(folder.path()).args(["run", &format!("{}/openapi.json", site.url)]);
     command.args(["--header", &format!("Authorization: Bearer {token}"), "--checks", "not_a_server_error"]);
-    command.args(["--max-examples", examples, "--workers", "2", "--request-timeout", "20", "--no-color"]);
+    // One worker: its threads trip over each other in this Python's own parser, whatever the server does.
+    command.args(["--max-examples", examples, "--workers", "1", "--request-timeout", "20", "--no-color"]);
     // The token in use must outlive the run.
     command.args(["--exclude-path", "/api/v1/commands/fleet.revoke-token"]);
     run(&mut command)?;
