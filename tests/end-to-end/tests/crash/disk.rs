@@ -1,0 +1,90 @@
+//! Disks that do not keep what they are given.
+
+use super::{again, submit};
+use crate::jobs::plugin_is_ready;
+use crate::machines::{arrive, site_with_network};
+use anyhow::{Result, ensure};
+use end_to_end::client::FINAL;
+use end_to_end::effects::times;
+use end_to_end::process::Running;
+use end_to_end::{Case, Start};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![Case::new("crash::nothing_is_acknowledged_without_fsync", without_fsync).root("traces another program")]
+}
+
+/// A tracer that lets every fsync of a process fail.
+struct FailingDisk {
+    tracer: Running,
+    log: tempfile::NamedTempFile,
+}
+
+impl FailingDisk {
+    fn of(process: u32) -> Result<FailingDisk> {
+        let log = tempfile::NamedTempFile::new()?;
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-p", &process.to_string(), "-e", "trace=fsync,fdatasync,sync_file_range"]);
+        strace.args(["-e", "inject=fsync,fdatasync,sync_file_range:error=EIO", "-o"]).arg(log.path());
+        let mut tracer = Running::start("strace", &mut strace)?;
+        tracer.line(Duration::from_secs(10), |line| line.contains("attached"))?;
+        // It attaches to one thread after another, in an order of its own.
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(FailingDisk { tracer, log })
+    }
+
+    fn failed(&self) -> usize {
+        std::fs::read_to_string(self.log.path()).unwrap_or_default().matches("INJECTED").count()
+    }
+
+    fn heal(mut self) -> Result<()> {
+        self.tracer.signal("INT")?;
+        self.tracer.wait(Duration::from_secs(10)).map(|_| ())
+    }
+}
+
+fn without_fsync() -> Result<()> {
+    let (network, mut site) = site_with_network(Start { plugins: vec!["counter"], ..Start::default() })?;
+    let token = site.token("manager")?;
+    let manager = site.stranger().bearer(&token);
+    let mut machines = arrive(&network, &site, &manager, &["maple"])?;
+    plugin_is_ready(&manager, "maple")?;
+    let state = machines[0].state();
+
+    let disk = FailingDisk::of(site.running()?.id())?;
+    let reply = manager.post("/api/v1/commands/fleet.create-group", &json!({"name": "unsafe"}))?;
+    ensure!(reply.status >= 500, "the administrator acknowledged without fsync: {} {}", reply.status, reply.text);
+    let failed = disk.failed();
+    ensure!(failed > 0, "the administrator asked for no fsync");
+    disk.heal()?;
+    println!("administrator: {failed} failed fsyncs, answered {}", reply.status);
+    site.kill()?;
+    site.start()?;
+    site.machine(&manager, "maple", "online", Duration::from_secs(45))?;
+    manager.run("fleet.create-group", &json!({"name": "safe"}))?;
+
+    let disk = FailingDisk::of(machines[0].agent()?.id())?;
+    let id = submit(&manager, "append", "unsafe", 0)?;
+    let limit = Instant::now() + Duration::from_secs(4);
+    let mut seen: Value = json!(null);
+    while Instant::now() < limit {
+        seen = manager.job(&id)?["state"].clone();
+        ensure!(
+            !["accepted", "running", "succeeded"].iter().any(|state| seen == *state),
+            "the agent took {seen} without fsync"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    ensure!(times(&state, "begin unsafe") == 0, "the command was begun before it was journalled");
+    let failed = disk.failed();
+    ensure!(failed > 0, "the agent asked for no fsync");
+    disk.heal()?;
+    println!("agent: {failed} failed fsyncs, the job was {seen}");
+    machines[0].kill()?;
+    again(&site, &manager, &mut machines[0])?;
+    let job = manager.job_in(&id, FINAL)?;
+    ensure!(times(&state, "end unsafe") <= 1, "{job}");
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Parts killed at random under a stream of commands.
+
+use super::runners;
+use crate::jobs::counting;
+use anyhow::{Context, Result, ensure};
+use end_to_end::client::FINAL;
+use end_to_end::effects::times;
+use end_to_end::process::signal_to;
+use end_to_end::{Case, Client};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+pub(super) fn cases() -> Vec<Case> {
+    let namespaces = "machines of their own live in network namespaces";
+    vec![Case::new("crash::at_random_under_a_stream_of_commands", at_random).root(namespaces)]
+}
+
+/// Submits until the administrator says yes, however often it dies meanwhile; a key makes that safe.
+fn insist(manager: &Client, command: &str, tag: &str) -> Result<String> {
+    let arguments = json!({"tag": tag, "hold_ms": 20, "machine": "maple"});
+    end_to_end::until("the command is acknowledged", Duration::from_secs(60), || {
+        Ok(manager.submit_once(&format!("counter.{command}"), &arguments, tag).ok())
+    })
+}
+
+fn at_random() -> Result<()> {
+    let (_network, mut site, manager, mut machines) = counting(&["maple"])?;
+    let machine = &mut machines[0];
+    let state = machine.state();
+    let long = std::env::var_os("BAILIWICK_LONG").is_some();
+    let (commands, rounds) = if long { (1000, 100) } else { (90, 9) };
+    let stream = {
+        let manager = manager.clone();
+        std::thread::spawn(move || -> Result<Vec<(String, String, String)>> {
+            let kinds = ["append", "append-again", "append-on"];
+            let one = |number: usize| {
+                let (kind, tag) = (kinds[number % 3], format!("stream-{number}"));
+                Ok((kind.to_owned(), tag.clone(), insist(&manager, kind, &tag)?))
+            };
+            (0..commands).map(one).collect()
+        })
+    };
+    let mut killed = BTreeMap::new();
+    let mut phases: BTreeMap<String, usize> = BTreeMap::new();
+    for round in 0..rounds {
+        std::thread::sleep(Duration::from_millis(150 + rand::random::<u64>() % 400));
+        let victim = ["agent", "administrator", "runner"][round % 3];
+        for job in manager.rows("fleet/jobs?limit=1000").unwrap_or_default() {
+            *phases.entry(job["state"].as_str().unwrap_or("?").to_owned()).or_default() += 1;
+        }
+        *killed.entry(victim).or_insert(0) += 1;
+        match victim {
+            "agent" => {
+                machine.kill()?;
+                machine.start()?;
+            }
+            "administrator" => {
+                site.kill()?;
+                site.start()?;
+            }
+            _ => {
+                let found = runners(machine.agent()?.id());
+                if let Some(runner) = found.first() {
+                    signal_to(*runner, "KILL")?;
+                }
+            }
+        }
+    }
+    let jobs = stream.join().expect("the stream of commands does not panic")?;
+    check_stream(&manager, &state, &jobs, killed["agent"] + killed["runner"])?;
+    println!("killed {killed:?}; states of jobs at those moments {phases:?}; {} commands, none lost", jobs.len());
+    Ok(())
+}
+
+/// Every acknowledged command came to an end that fits what it promises.
+fn check_stream(manager: &Client, state: &Path, jobs: &[(String, String, String)], cuts: usize) -> Result<()> {
+    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
+    for (kind, tag, id) in jobs {
+        let job = manager.job_within(id, FINAL, Duration::from_secs(180)).with_context(|| format!("{kind} {tag}"))?;
+        let (begun, ended) = (times(state, &format!("begin {tag}")), times(state, &format!("end {tag}")));
+        let succeeded = job["state"] == "succeeded";
+        *ends.entry(format!("{kind} {}", job["state"].as_str().unwrap_or("?"))).or_default() += 1;
+        ensure!(!succeeded || ended >= 1, "{tag} is said to have succeeded, and has no effect: {job}");
+        match kind.as_str() {
+            "append" => {
+                ensure!(begun <= 1 && ended <= 1, "{tag} ran {begun} times: {job}");
+                ensure!(succeeded || job["state"] == "unknown" || job["state"] == "failed", "{tag}: {job}");
+            }
+            "append-again" => {
+                ensure!(succeeded, "{tag}: {job}");
+                ensure!(begun <= 1 + cuts, "{tag} ran {begun} times");
+            }
+            _ => {
+                ensure!(succeeded, "{tag}: {job}");
+                ensure!((0..5).all(|step| times(state, &format!("step-{step} {tag}")) >= 1), "{tag} left a step out");
+            }
+        }
+    }
+    println!("{ends:?}");
+    Ok(())
+}
