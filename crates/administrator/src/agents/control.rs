@@ -193,6 +193,11 @@ impl Drop for Leave<'_> {
     }
 }
 
+/// Whether it is wrong in itself, so that no later time is better. A disk that failed is not.
+fn can_never_be_stored(code: Code) -> bool {
+    matches!(code, Code::PermissionDenied | Code::NotFound | Code::BadRequest | Code::Quota)
+}
+
 struct Talk<'a> {
     context: &'a Arc<Context>,
     session: &'a Arc<Session>,
@@ -295,17 +300,19 @@ impl Talk<'_> {
         }
     }
 
-    /// What cannot be stored now comes again later; what can never be stored is dropped and told to an operator.
+    /// What was not stored is not acknowledged and comes again, whatever went wrong; only what can never be stored is
+    /// dropped and told to an operator.
     fn stored(&self, outcome: Result<(), Problem>) -> Result<(), End> {
         match outcome {
             Ok(()) => Ok(()),
-            Err(problem) if problem.retryable => {
-                let refused = Refused { problem, retry_after_seconds: Some(STORE_RETRY_SECONDS) };
-                Err(End::Said(ToAgent::Goodbye(refused)))
-            }
-            Err(problem) => {
+            Err(problem) if can_never_be_stored(problem.code) => {
                 self.context.sink.suspicion(self.session.machine, problem);
                 Ok(())
+            }
+            Err(problem) => {
+                tracing::warn!(machine = %self.session.machine, %problem, "not stored; the agent says it again");
+                let refused = Refused { problem, retry_after_seconds: Some(STORE_RETRY_SECONDS) };
+                Err(End::Said(ToAgent::Goodbye(refused)))
             }
         }
     }

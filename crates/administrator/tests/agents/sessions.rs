@@ -33,26 +33,30 @@ async fn what_is_acknowledged_was_taken_over_by_the_sink() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_now_is_not_acknowledged() {
-    let kit = Kit::start().await;
-    let mut machine = kit.machine().await;
-    *kit.sink.refuse.lock() = Some(Problem::new(Code::Unavailable, "the disk is full"));
-    let mut session = kit.connect(&mut machine).await;
-    session.say(&rows(1)).await;
-    let Some(ToAgent::Goodbye(goodbye)) = session.next().await else { panic!("acknowledged") };
-    assert!(goodbye.retry_after_seconds.is_some());
-}
-
-#[tokio::test]
-async fn what_can_never_be_stored_is_dropped_and_told_to_an_operator() {
+async fn only_what_can_never_be_stored_is_acknowledged_without_being_stored() {
     let mut kit = Kit::start().await;
     let mut machine = kit.machine().await;
-    *kit.sink.refuse.lock() = Some(Problem::new(Code::NotFound, "there is no such job"));
-    let mut session = kit.connect(&mut machine).await;
     let job = Uuid::now_v7();
-    session.say(&FromAgent::Job { job, report: finished() }).await;
-    assert_eq!(session.next().await, Some(ToAgent::AckResult { job }));
-    while !matches!(kit.event().await, Event::Suspicion(id, _) if id == machine.id) {}
+    let said = [
+        (FromAgent::Job { job, report: finished() }, ToAgent::AckResult { job }),
+        (rows(1), ToAgent::AckRows { seq: 1 }),
+    ];
+    for code in Code::ALL {
+        let hopeless = matches!(code, Code::PermissionDenied | Code::NotFound | Code::BadRequest | Code::Quota);
+        *kit.sink.refuse.lock() = Some(Problem::new(code, "it was not stored."));
+        for (message, acknowledgement) in &said {
+            let mut session = kit.connect(&mut machine).await;
+            session.say(message).await;
+            match session.next().await {
+                Some(ToAgent::Goodbye(goodbye)) => {
+                    assert!(!hopeless, "{code} is said for ever");
+                    assert!(goodbye.retry_after_seconds.is_some(), "{code}");
+                }
+                other => assert!(hopeless && other.as_ref() == Some(acknowledgement), "{code}: {other:?}"),
+            }
+            while hopeless && !matches!(kit.event().await, Event::Suspicion(id, _) if id == machine.id) {}
+        }
+    }
 }
 
 #[tokio::test]
