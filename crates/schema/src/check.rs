@@ -276,9 +276,8 @@ impl Check<'_> {
         for (name, setting) in &self.manifest.settings {
             let path = format!("settings.{name}");
             self.require(is_field_name(name), &path, "a setting's name is 1 to 40 lower-case letters, digits and _");
-            let field = crate::Field::new(&setting.title, setting.kind);
-            if let Err(problem) = crate::check_value("default", &field, &setting.default) {
-                self.fault(format!("{path}.default"), problem.message);
+            for (part, message) in setting.faults() {
+                self.fault(format!("{path}.{part}"), message);
             }
         }
     }

@@ -13,6 +13,7 @@ mod predicate;
 mod problem;
 mod query;
 mod rows;
+mod setting;
 mod value;
 
 pub use check::{Fault, Limits};
@@ -22,14 +23,14 @@ pub use job::{JobEvent, JobState, JobTarget, Progress};
 pub use manifest::{
     AnsweredBy, CONSOLE_VERSION, Cancel, CliHints, Command, Computed, Confirm, Danger, Effect, Empty, EventType,
     Extension, FEATURES, Manifest, Mode, Needs, OnInterrupt, Permission, PluginInfo, Requires, Role, Schedule, Scope,
-    Section, Setting, SettingMerge, Stored, Stream, StreamDirection, Stricter, Target, TargetKind, Type, View,
-    ViewKind,
+    Section, Stored, Stream, StreamDirection, Target, TargetKind, Type, View, ViewKind,
 };
 pub use operation::{CallMeta, OpenConfig, OpenStream, Published, Reply, RowPage, Start};
 pub use predicate::Predicate;
 pub use problem::{Code, Problem};
 pub use query::{Columns, DEFAULT_LIMIT, Filter, MAX_LIMIT, Op, Page, Patch, Query};
 pub use rows::{Publish, PublishMode};
+pub use setting::{Setting, SettingMerge, Stricter, effective_settings, tighten_settings};
 pub use value::{check_value, neutral_text};
 
 /// A JSON object whose keys keep the order they were declared in.

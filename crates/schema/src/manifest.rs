@@ -1,7 +1,7 @@
 //! The manifest, `console/1`: everything a plugin declares about itself, as static JSON.
 
 use crate::field::is_false;
-use crate::{Field, FieldType, Object, Predicate};
+use crate::{Field, Object, Predicate, Setting};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -539,49 +539,6 @@ pub struct CliHints {
     /// Field of the result that alone is printed, so that scripts can use it as one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub print: Option<String>,
-}
-
-/// One setting that an operator may give the site, a group or a machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    pub title: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    #[serde(rename = "type")]
-    pub kind: FieldType,
-    pub default: Value,
-    /// How the values of several groups become one.
-    #[serde(default)]
-    pub merge: SettingMerge,
-    /// Which way is stricter; without it a machine's own file cannot override the setting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stricter: Option<Stricter>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SettingMerge {
-    #[default]
-    Priority,
-    Union,
-    Min,
-    Max,
-    All,
-    Any,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Stricter {
-    Lower,
-    Higher,
-    Fewer,
-    More,
-    #[serde(rename = "true")]
-    On,
-    #[serde(rename = "false")]
-    Off,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
