@@ -1,7 +1,7 @@
 //! Secrets that plugins keep: one private file an owner, outside the database, so that a copy of the database holds none.
 
-use schema::{Code, Object, Problem};
-use serde_json::Value;
+use schema::{Code, Problem};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -12,6 +12,8 @@ use tokio::sync::Mutex;
 /// Most secrets of one owner, and longest value in bytes.
 const MAX_SECRETS: usize = 100;
 const MAX_VALUE: usize = 64 * 1024;
+
+type Secrets = BTreeMap<String, String>;
 
 /// The directory of secrets; one change at a time.
 pub(crate) struct SecretsStore {
@@ -27,23 +29,47 @@ impl SecretsStore {
         Ok(SecretsStore { directory, changing: Arc::default() })
     }
 
-    /// `secrets.get`, `secrets.set` or `secrets.delete` of `name` for `owner`.
+    /// # Errors
+    /// The name is too long, or the file cannot be read.
+    pub(crate) async fn get(&self, owner: &str, name: &str) -> Result<Option<String>, Problem> {
+        let name = check_name(name)?;
+        self.alone(owner, move |path| Ok(read(path)?.remove(&name))).await
+    }
+
+    /// Keeps a secret; without a value it is deleted.
     ///
     /// # Errors
     /// A name or value that is too long, or a file that cannot be read or written; then nothing has changed.
-    pub(crate) async fn run(&self, owner: &str, method: &str, name: &str, value: Value) -> Result<Value, Problem> {
-        if name.is_empty() || name.len() > 100 {
-            return Err(Problem::bad_request("the name of a secret has 1 to 100 bytes.").at("name"));
-        }
-        if value.to_string().len() > MAX_VALUE {
+    pub(crate) async fn set(&self, owner: &str, name: &str, value: Option<String>) -> Result<(), Problem> {
+        let name = check_name(name)?;
+        if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
             return Err(Problem::new(Code::Quota, format!("a secret has at most {MAX_VALUE} bytes.")).at("value"));
         }
+        let change = move |path: &PathBuf| {
+            let mut secrets = read(path)?;
+            match value {
+                Some(value) => drop(secrets.insert(name, value)),
+                None => drop(secrets.remove(&name)),
+            }
+            if secrets.len() > MAX_SECRETS {
+                return Err(Problem::new(Code::Quota, format!("a plugin keeps at most {MAX_SECRETS} secrets.")));
+            }
+            write(path, &secrets).map_err(failed)
+        };
+        self.alone(owner, change).await
+    }
+
+    /// Works on the file of `owner` while nobody else works on one.
+    async fn alone<T: Send + 'static>(
+        &self,
+        owner: &str,
+        work: impl FnOnce(&PathBuf) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let one = self.changing.clone().lock_owned().await;
         let path = self.directory.join(format!("{}.json", blake3::hash(owner.as_bytes()).to_hex()));
-        let (method, name) = (method.to_owned(), name.to_owned());
         let work = move || {
             let _one = one;
-            change(&path, &method, &name, value)
+            work(&path)
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -51,26 +77,26 @@ impl SecretsStore {
     }
 }
 
-fn change(path: &PathBuf, method: &str, name: &str, value: Value) -> Result<Value, Problem> {
-    let failed = |e: io::Error| Problem::internal(format!("the secrets cannot be kept: {e}."));
-    let mut secrets: Object = match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(e.into()))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Object::new(),
-        Err(error) => return Err(failed(error)),
-    };
-    match method {
-        "secrets.get" => return Ok(secrets.get(name).cloned().unwrap_or_default()),
-        "secrets.set" => drop(secrets.insert(name.to_owned(), value)),
-        _ => drop(secrets.shift_remove(name)),
+fn check_name(name: &str) -> Result<String, Problem> {
+    if name.is_empty() || name.len() > 100 {
+        return Err(Problem::bad_request("the name of a secret has 1 to 100 bytes.").at("name"));
     }
-    if secrets.len() > MAX_SECRETS {
-        return Err(Problem::new(Code::Quota, format!("a plugin keeps at most {MAX_SECRETS} secrets.")));
-    }
-    write(path, &secrets).map_err(failed)?;
-    Ok(Value::Null)
+    Ok(name.to_owned())
 }
 
-fn write(path: &PathBuf, secrets: &Object) -> io::Result<()> {
+fn failed(e: io::Error) -> Problem {
+    Problem::internal(format!("the secrets cannot be kept: {e}."))
+}
+
+fn read(path: &PathBuf) -> Result<Secrets, Problem> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(e.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Secrets::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write(path: &PathBuf, secrets: &Secrets) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     serde_json::to_writer(&mut file, secrets)?;
@@ -86,21 +112,20 @@ fn write(path: &PathBuf, secrets: &Object) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[tokio::test]
     async fn a_secret_is_its_owners_alone_and_its_file_private() {
         let dir = tempfile::tempdir().unwrap();
         let store = SecretsStore::open(dir.path().join("secrets")).unwrap();
-        store.run("a", "secrets.set", "key", json!("s3cret")).await.unwrap();
-        assert_eq!(store.run("a", "secrets.get", "key", Value::Null).await.unwrap(), json!("s3cret"));
-        assert_eq!(store.run("a@b", "secrets.get", "key", Value::Null).await.unwrap(), Value::Null);
+        store.set("a", "key", Some("s3cret".to_owned())).await.unwrap();
+        assert_eq!(store.get("a", "key").await.unwrap().as_deref(), Some("s3cret"));
+        assert_eq!(store.get("a@b", "key").await.unwrap(), None);
         for entry in fs::read_dir(dir.path().join("secrets")).unwrap() {
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o077, 0);
         }
-        store.run("a", "secrets.delete", "key", Value::Null).await.unwrap();
-        assert_eq!(store.run("a", "secrets.get", "key", Value::Null).await.unwrap(), Value::Null);
-        assert!(store.run("a", "secrets.set", "key", json!("x".repeat(MAX_VALUE))).await.is_err());
+        store.set("a", "key", None).await.unwrap();
+        assert_eq!(store.get("a", "key").await.unwrap(), None);
+        assert!(store.set("a", "key", Some("x".repeat(MAX_VALUE + 1))).await.is_err());
     }
 }

@@ -6,9 +6,10 @@ use fleet::{Lookup as _, MachineId};
 use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use plugin_host::{Duplex, Level, Method, Services};
-use schema::{CallMeta, Code, Object, Problem, Publish, Published, Query, Role, RowPage};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use schema::{
+    CallMeta, Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Object, PeerCall, Problem, Publish,
+    Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -53,31 +54,6 @@ impl Services for PluginServices {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RowsQuery {
-    #[serde(rename = "type")]
-    type_name: String,
-    #[serde(default)]
-    query: Query,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PeerMessage {
-    #[serde(default)]
-    machine: Option<String>,
-    payload: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NamedSecret {
-    name: String,
-    #[serde(default)]
-    value: Value,
-}
-
 /// One request of a plugin in either role; that of a machine comes with the machine it runs on.
 pub(crate) async fn request(
     app: Arc<App>,
@@ -87,32 +63,35 @@ pub(crate) async fn request(
     method: String,
     payload: Value,
 ) -> Result<Value, Problem> {
-    match method.as_str() {
-        "rows.publish" if role == Role::Administrator => publish(&app, plugin, read(payload)?).await,
-        "rows.query" => query(&app, &plugin, role, &call, read(payload)?).await,
-        "settings.get" => Ok(Value::Object(settings(&app, &plugin).await?)),
-        "secrets.get" | "secrets.set" | "secrets.delete" => {
-            secrets(&app, plugin, role, &call, &method, read(payload)?).await
+    match HostCall::read(&method, payload)? {
+        HostCall::RowsPublish(rows) if role == Role::Administrator => publish(&app, plugin, rows).await,
+        HostCall::RowsQuery(asked) => query(&app, &plugin, role, &call, asked).await,
+        HostCall::SettingsGet(_) => SettingsGet::reply(&settings(&app, &plugin).await?),
+        HostCall::SecretsGet(asked) => {
+            let value = app.secrets_store.get(&owner(plugin, role, &call)?, &asked.name).await?;
+            SecretsGet::reply(&Secret { value })
         }
-        "peer.call" => peer(&app, &plugin, role, &call, read(payload)?).await,
-        "events.emit" => emit(&app, plugin, &call, payload).await,
-        "machines.list" if role == Role::Administrator => machines(&app).await,
-        _ => {
-            let message = format!("the host service {} is not offered here.", schema::neutral_text(&method));
-            Err(Problem::new(Code::UnsupportedByHost, message))
+        HostCall::SecretsSet(set) => {
+            app.secrets_store.set(&owner(plugin, role, &call)?, &set.name, Some(set.value)).await?;
+            SecretsSet::reply(&())
+        }
+        HostCall::SecretsDelete(gone) => {
+            app.secrets_store.set(&owner(plugin, role, &call)?, &gone.name, None).await?;
+            SecretsDelete::reply(&())
+        }
+        HostCall::PeerCall(message) => peer(&app, &plugin, role, &call, message).await,
+        HostCall::EventsEmit(event) => emit(&app, plugin, &call, event).await,
+        HostCall::MachinesList(_) if role == Role::Administrator => machines(&app).await,
+        HostCall::RowsPublish(_) | HostCall::MachinesList(_) | HostCall::FilesDir(_) | HostCall::ChannelOpen(_) => {
+            Err(HostCall::not_offered(&method))
         }
     }
-}
-
-fn read<T: DeserializeOwned>(payload: Value) -> Result<T, Problem> {
-    serde_json::from_value(payload).map_err(|e| Problem::bad_request(format!("{e}.")).at("payload"))
 }
 
 async fn publish(app: &App, plugin: String, publish: Publish) -> Result<Value, Problem> {
     let write = move |store: &mut database::Write<'_>| Ok(store.publish(None, &plugin, &publish, Timestamp::now())?);
     let outcome = app.database.write(write).await?;
-    let published = Published { accepted: outcome.accepted as u64, rejected: outcome.rejected, held: outcome.held };
-    Ok(json!(published))
+    Publish::reply(&Published { accepted: outcome.accepted as u64, rejected: outcome.rejected, held: outcome.held })
 }
 
 /// A plugin sees the rows of its own types only, and its machine role those of its own machine.
@@ -138,7 +117,7 @@ async fn query(app: &App, plugin: &str, role: Role, call: &CallMeta, asked: Rows
     };
     let read = move |store: &database::Read<'_>| Ok(store.query(&type_id, &asked.query, &scope)?);
     let rows = app.database.read(read).await?;
-    Ok(json!(RowPage { rows: rows.objects(), next: rows.next }))
+    RowsQuery::reply(&RowPage { rows: rows.objects(), next: rows.next })
 }
 
 /// The settings in force: until operators can set them, the defaults of the manifest.
@@ -148,27 +127,16 @@ pub(crate) async fn settings(app: &App, plugin: &str) -> Result<Object, Problem>
     Ok(module.manifest.settings.iter().map(|(name, setting)| (name.clone(), setting.default.clone())).collect())
 }
 
-async fn secrets(
-    app: &App,
-    plugin: String,
-    role: Role,
-    call: &CallMeta,
-    method: &str,
-    named: NamedSecret,
-) -> Result<Value, Problem> {
-    // The machine role of a plugin has secrets of its own machine; it can neither read nor change those of others.
-    let owner = match (role, &call.machine) {
-        (Role::Machine, Some(machine)) => format!("{plugin}@{machine}"),
-        (Role::Machine, None) => {
-            return Err(Problem::new(Code::PermissionDenied, "no machine is known for this call."));
-        }
-        (Role::Administrator, _) => plugin,
-    };
-    let method = method.to_owned();
-    app.secrets_store.run(&owner, &method, &named.name, named.value).await
+/// Whose secrets a call is about: the machine role of a plugin has those of its own machine and no others.
+fn owner(plugin: String, role: Role, call: &CallMeta) -> Result<String, Problem> {
+    match (role, &call.machine) {
+        (Role::Machine, Some(machine)) => Ok(format!("{plugin}@{machine}")),
+        (Role::Machine, None) => Err(Problem::new(Code::PermissionDenied, "no machine is known for this call.")),
+        (Role::Administrator, _) => Ok(plugin),
+    }
 }
 
-async fn peer(app: &App, plugin: &str, role: Role, call: &CallMeta, message: PeerMessage) -> Result<Value, Problem> {
+async fn peer(app: &App, plugin: &str, role: Role, call: &CallMeta, message: PeerCall) -> Result<Value, Problem> {
     if role == Role::Machine {
         let meta = CallMeta { machine: call.machine.clone(), ..CallMeta::default() };
         return app.host.call(plugin, Method::Peer, meta, message.payload).await?.result().await;
@@ -180,15 +148,14 @@ async fn peer(app: &App, plugin: &str, role: Role, call: &CallMeta, message: Pee
     app.agents().peer_call(machine, plugin, message.payload).await
 }
 
-async fn emit(app: &App, plugin: String, call: &CallMeta, payload: Value) -> Result<Value, Problem> {
-    let id = payload.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+async fn emit(app: &App, plugin: String, call: &CallMeta, emitted: EventsEmit) -> Result<Value, Problem> {
+    let EventsEmit { event: id, data } = emitted;
     let modules = app.modules.current();
     let declared = modules.module(&plugin).is_some_and(|m| m.manifest.events.iter().any(|event| event.id == id));
     if !declared {
         let message = format!("{plugin} declares no event {}.", schema::neutral_text(&id));
         return Err(Problem::bad_request(message).at("event"));
     }
-    let data = payload.get("data").cloned().unwrap_or_default();
     let event =
         json!({"event": format!("{plugin}.{id}"), "machine": call.machine, "data": data, "at": Timestamp::now()});
     tracing::info!(target: "event", %plugin, event = %id, machine = call.machine.as_deref().unwrap_or_default());
@@ -197,7 +164,7 @@ async fn emit(app: &App, plugin: String, call: &CallMeta, payload: Value) -> Res
         let meta = CallMeta { machine: call.machine.clone(), ..CallMeta::default() };
         app.host.call(&plugin, Method::Event(id), meta, event).await?.result().await?;
     }
-    Ok(Value::Null)
+    EventsEmit::reply(&())
 }
 
 async fn machines(app: &App) -> Result<Value, Problem> {
@@ -205,10 +172,11 @@ async fn machines(app: &App) -> Result<Value, Problem> {
         let mut machines = Vec::new();
         for id in store.machine_ids()? {
             if let Some(machine) = store.machine(id)? {
-                machines.push(json!({"id": machine.id, "name": machine.name, "status": machine.status}));
+                let (id, status) = (machine.id.to_string(), machine.status.as_str().to_owned());
+                machines.push(ListedMachine { id, name: machine.name, status });
             }
         }
-        Ok(Value::Array(machines))
+        Ok(machines)
     };
-    Ok(app.database.read(read).await?)
+    MachinesList::reply(&app.database.read(read).await?)
 }

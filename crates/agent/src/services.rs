@@ -6,7 +6,7 @@ use crate::journal::JournalError;
 use futures::future::BoxFuture;
 use plugin_host::{CallMeta, Duplex, Level, Services};
 use protocol::FromAgent;
-use schema::{Code, Object, Problem, Publish, Published};
+use schema::{Code, HostRequest, Object, Problem, Publish, Published, SettingsGet};
 use serde_json::Value;
 use std::sync::{Arc, Weak};
 
@@ -39,11 +39,12 @@ impl Services for MachineServices {
         Box::pin(async move {
             let core = core?;
             match method.as_str() {
-                "rows.publish" => publish(&core, plugin, payload).await,
-                "settings.get" => {
+                Publish::METHOD => publish(&core, plugin, Publish::read(payload)?).await,
+                SettingsGet::METHOD => {
+                    SettingsGet::read(payload)?;
                     let settings = core.with_journal(move |journal| journal.get::<Object>(&settings_key(&plugin)));
                     let settings = settings.await.map_err(|error| Problem::internal(format!("{error}.")))?;
-                    Ok(Value::Object(settings.unwrap_or_default()))
+                    SettingsGet::reply(&settings.unwrap_or_default())
                 }
                 _ => core.outbox.request(&plugin, &method, payload).await,
             }
@@ -76,9 +77,7 @@ impl Services for MachineServices {
     }
 }
 
-async fn publish(core: &Arc<Core>, plugin: String, payload: Value) -> Result<Value, Problem> {
-    let mut publish: Publish = serde_json::from_value(payload)
-        .map_err(|error| Problem::bad_request(format!("These are not rows: {error}.")))?;
+async fn publish(core: &Arc<Core>, plugin: String, mut publish: Publish) -> Result<Value, Problem> {
     publish.observed_at.get_or_insert_with(|| jiff::Timestamp::now().to_string());
     let accepted = publish.rows.len() as u64;
     let size = serde_json::to_vec(&publish).map_or(0, |bytes| bytes.len());
@@ -92,8 +91,7 @@ async fn publish(core: &Arc<Core>, plugin: String, payload: Value) -> Result<Val
             if changed {
                 core.outbox.spool_changed();
             }
-            let answer = Published { accepted, ..Published::default() };
-            Ok(serde_json::to_value(answer).expect("an answer is plain data"))
+            Publish::reply(&Published { accepted, ..Published::default() })
         }
         Err(JournalError::Full) => Err(Problem::new(Code::Quota, format!("{}.", JournalError::Full))),
         Err(error) => Err(Problem::new(Code::Unavailable, format!("{error}."))),

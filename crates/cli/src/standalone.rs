@@ -4,11 +4,14 @@
 use crate::{remote, watch};
 use anyhow::{Context as _, Result, bail};
 use database::Database;
-use fleet::{Facts, MachineId, NewMachine, Store as _};
+use fleet::{Facts, Lookup as _, MachineId, NewMachine, Store as _};
 use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use plugin_host::{Duplex, Host, HostConfig, Level, Method, OpEvent, Services};
-use schema::{CallMeta, Code, JobState, Manifest, Object, Problem, Publish, Published, Query, Role, RowPage};
+use schema::{
+    CallMeta, Code, EventsEmit, HostCall, HostRequest, JobState, ListedMachine, MachinesList, Manifest, Object,
+    Problem, Publish, Published, Query, Role, RowPage, RowsQuery, SettingsGet,
+};
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -351,52 +354,56 @@ impl Services for RoleServices {
 
 impl LocalServices {
     async fn request(&self, role: Role, plugin: String, method: &str, payload: Value) -> Result<Value, Problem> {
-        match method {
-            "rows.publish" => {
-                let publish: Publish = read(payload)?;
+        match HostCall::read(method, payload)? {
+            HostCall::RowsPublish(publish) => {
                 let machine = (role == Role::Machine).then_some(self.machine);
                 let write = move |store: &mut database::Write<'_>| {
                     Ok(store.publish(machine, &plugin, &publish, Timestamp::now())?)
                 };
                 let outcome = self.database.write(write).await?;
-                Ok(json!(Published {
+                Publish::reply(&Published {
                     accepted: outcome.accepted as u64,
                     rejected: outcome.rejected,
-                    held: outcome.held
-                }))
+                    held: outcome.held,
+                })
             }
-            "rows.query" => {
-                let type_name = payload.get("type").and_then(Value::as_str).unwrap_or_default();
-                let type_id =
-                    if type_name.contains('.') { type_name.to_owned() } else { format!("{plugin}.{type_name}") };
-                let query: Query = read(payload.get("query").cloned().unwrap_or_else(|| json!({})))?;
+            HostCall::RowsQuery(asked) => {
+                let RowsQuery { type_name: name, query } = asked;
+                let type_id = if name.contains('.') { name } else { format!("{plugin}.{name}") };
                 let read = move |store: &database::Read<'_>| {
                     Ok(store.query(&type_id, &query, &database::Scope::Everything)?)
                 };
                 let rows = self.database.read(read).await?;
-                Ok(json!(RowPage { rows: rows.objects(), next: rows.next }))
+                RowsQuery::reply(&RowPage { rows: rows.objects(), next: rows.next })
             }
-            "settings.get" => Ok(Value::Object(self.defaults.clone())),
-            "peer.call" => {
+            HostCall::SettingsGet(_) => SettingsGet::reply(&self.defaults),
+            HostCall::PeerCall(message) => {
                 let hosts =
                     self.hosts.get().ok_or_else(|| Problem::new(Code::Unavailable, "the module is starting."))?;
                 let other = if role == Role::Machine { Role::Administrator } else { Role::Machine };
-                let message = payload.get("payload").cloned().unwrap_or_default();
                 let meta = CallMeta { machine: Some(self.machine.to_string()), ..CallMeta::default() };
-                hosts.of(other).call(&plugin, Method::Peer, meta, message).await?.result().await
+                hosts.of(other).call(&plugin, Method::Peer, meta, message.payload).await?.result().await
             }
-            "events.emit" => Ok(Value::Null),
-            "machines.list" => Ok(json!([{"id": self.machine}])),
-            other => Err(Problem::new(
-                Code::UnsupportedByHost,
-                format!("the host service {other} is not offered standalone."),
-            )),
+            HostCall::EventsEmit(_) => EventsEmit::reply(&()),
+            HostCall::MachinesList(_) => MachinesList::reply(&self.machines().await?),
+            HostCall::SecretsGet(_)
+            | HostCall::SecretsSet(_)
+            | HostCall::SecretsDelete(_)
+            | HostCall::FilesDir(_)
+            | HostCall::ChannelOpen(_) => Err(HostCall::not_offered(method)),
         }
     }
-}
 
-fn read<T: serde::de::DeserializeOwned>(payload: Value) -> Result<T, Problem> {
-    serde_json::from_value(payload).map_err(|e| Problem::bad_request(format!("{e}.")).at("payload"))
+    async fn machines(&self) -> Result<Vec<ListedMachine>, Problem> {
+        let id = self.machine;
+        let machine = self.database.read(move |store| Ok(store.machine(id)?)).await?;
+        let listed = |machine: fleet::Machine| ListedMachine {
+            id: id.to_string(),
+            name: machine.name,
+            status: machine.status.as_str().to_owned(),
+        };
+        Ok(machine.map(listed).into_iter().collect())
+    }
 }
 
 /// A host that only reads manifests offers nothing.

@@ -7,11 +7,9 @@ use serde_json::Value;
 
 /// The host services behind `request`, `channel.open` and `log`.
 ///
-/// `files.dir` and the routing of streams are the plugin host's own. Every other method name arrives here:
-/// `rows.publish` ([`schema::Publish`] → [`schema::Published`]), `rows.query` (`{"type", "query"}` →
-/// [`schema::RowPage`]), `settings.get` (`{}` → object of all), `secrets.get|set|delete` (`{"name", "value"?}`),
-/// `events.emit` (`{"event", "data"}`), `peer.call` (`{"machine"?, "payload"}`), `machines.list`, `audit.append`,
-/// `notify.send`, `jobs.start`. What a role does not offer it answers with `unsupported_by_host`.
+/// `files.dir` and the routing of streams are the plugin host's own. Every other method of [`schema::HostCall`] arrives
+/// here, and any that a newer plugin knows. What a role does not offer it answers with
+/// [`schema::HostCall::not_offered`].
 pub trait Services: Send + Sync + 'static {
     fn request(
         &self,

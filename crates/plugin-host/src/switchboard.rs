@@ -12,9 +12,12 @@ use abi::{Buffer, GONE, HostVerbs, INITIAL_CREDIT, MAX_FRAME, MAX_MESSAGE, REFUS
 use bytes::Bytes;
 use op::{HostStream, OpCredit, OpSink};
 use parking_lot::Mutex;
-use schema::{CallMeta, Code, Object, OpenStream, Problem, Reply, Start, neutral_text};
+use schema::{
+    CallMeta, ChannelOpen, ChannelOpened, Code, FilesDir, FilesPath, HostRequest, Object, OpenStream, Problem, Reply,
+    Start, neutral_text,
+};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -365,13 +368,16 @@ impl Switchboard {
 
     async fn answer(&self, op: &Arc<Op>, method: &str, payload: Value) -> Result<Value, Problem> {
         match method {
-            "files.dir" => Ok(json!({"path": self.files})),
-            "channel.open" => {
-                let key = payload.get("key").and_then(Value::as_str).unwrap_or_default();
-                let other = self.services.open_channel(&self.plugin, &op.call, key).await?;
+            FilesDir::METHOD => {
+                FilesDir::read(payload)?;
+                FilesDir::reply(&FilesPath { path: self.files.clone() })
+            }
+            ChannelOpen::METHOD => {
+                let open = ChannelOpen::read(payload)?;
+                let other = self.services.open_channel(&self.plugin, &op.call, &open.key).await?;
                 let (stream, duplex) = self.open_numbered(op, "channel")?;
                 self.tasks.spawn_on(duplex.carry_until(other, op.over.clone()), &self.runtime);
-                Ok(json!({"stream": stream}))
+                ChannelOpen::reply(&ChannelOpened { stream })
             }
             _ => self.services.request(&self.plugin, &op.call, method, payload).await,
         }

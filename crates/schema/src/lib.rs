@@ -5,6 +5,7 @@
 
 mod check;
 mod field;
+mod host_call;
 mod input;
 mod job;
 mod manifest;
@@ -18,6 +19,10 @@ mod value;
 
 pub use check::{Fault, Limits};
 pub use field::{Field, FieldType, StatusValue, Tone};
+pub use host_call::{
+    ChannelOpen, ChannelOpened, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, ListedMachine, MachinesList,
+    PeerCall, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+};
 pub use input::{InputProperty, InputSchema, Options, UiHints, check_profile};
 pub use job::{JobEvent, JobState, JobTarget, Progress};
 pub use manifest::{

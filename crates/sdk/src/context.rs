@@ -3,10 +3,13 @@
 use crate::operation::Operation;
 use crate::{Fault, Result, Row, Rows, Stream};
 use abi::emit;
-use schema::{CallMeta, Object, Progress, Role, Start};
+use schema::{
+    CallMeta, ChannelOpen, EventsEmit, FilesDir, HostRequest, ListedMachine, MachinesList, Object, PeerCall, Progress,
+    Role, SecretsDelete, SecretsGet, SecretsSet, SettingsGet, Start,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,7 +119,7 @@ impl Ctx {
     /// # Errors
     /// The host cannot tell, or `S` does not fit.
     pub async fn settings<S: DeserializeOwned>(&self) -> Result<S> {
-        Ok(serde_json::from_value(self.request("settings.get", &json!({})).await?)?)
+        Ok(serde_json::from_value(Value::Object(self.ask(&SettingsGet {}).await?))?)
     }
 
     /// A secret that the plugin or an operator stored under this name.
@@ -124,8 +127,7 @@ impl Ctx {
     /// # Errors
     /// The host has no secrets here.
     pub async fn secret(&self, name: &str) -> Result<Option<String>> {
-        let answer = self.request("secrets.get", &json!({"name": name})).await?;
-        Ok(serde_json::from_value(answer.get("value").cloned().unwrap_or_default())?)
+        Ok(self.ask(&SecretsGet { name: name.to_owned() }).await?.value)
     }
 
     /// Keeps a secret; `None` deletes it.
@@ -133,11 +135,11 @@ impl Ctx {
     /// # Errors
     /// The host has no secrets here.
     pub async fn set_secret(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let name = name.to_owned();
         match value {
-            Some(value) => self.request("secrets.set", &json!({"name": name, "value": value})).await?,
-            None => self.request("secrets.delete", &json!({"name": name})).await?,
-        };
-        Ok(())
+            Some(value) => self.ask(&SecretsSet { name, value: value.to_owned() }).await,
+            None => self.ask(&SecretsDelete { name }).await,
+        }
     }
 
     /// A directory of this plugin's own, kept across versions.
@@ -145,8 +147,7 @@ impl Ctx {
     /// # Errors
     /// The host could not make it.
     pub async fn files_dir(&self) -> Result<PathBuf> {
-        let answer = self.request("files.dir", &json!({})).await?;
-        Ok(PathBuf::from(answer.get("path").and_then(Value::as_str).unwrap_or_default()))
+        Ok(PathBuf::from(self.ask(&FilesDir {}).await?.path))
     }
 
     /// Reports an event of a kind that the manifest declares.
@@ -154,7 +155,7 @@ impl Ctx {
     /// # Errors
     /// The host does not take it.
     pub async fn event(&self, id: &str, data: impl Serialize) -> Result<()> {
-        self.request("events.emit", &json!({"event": id, "data": serde_json::to_value(data)?})).await.map(|_| ())
+        self.ask(&EventsEmit { event: id.to_owned(), data: serde_json::to_value(data)? }).await
     }
 
     /// Records what a resumed run needs. It comes back by [`Ctx::resumed`].
@@ -194,9 +195,8 @@ impl Ctx {
     /// # Errors
     /// The other role cannot be reached.
     pub async fn channel(&self, key: &str) -> Result<Stream> {
-        let answer = self.request("channel.open", &json!({"key": key})).await?;
-        let stream = answer.get("stream").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        self.op.take_offered(stream).await
+        let opened = self.ask(&ChannelOpen { key: key.to_owned() }).await?;
+        self.op.take_offered(Some(opened.stream)).await
     }
 
     /// Asks this plugin in its other role: on a machine the administrator, there the machine of this id.
@@ -204,8 +204,24 @@ impl Ctx {
     /// # Errors
     /// The other role cannot be reached or fails.
     pub async fn peer_call<R: DeserializeOwned>(&self, machine: Option<&str>, message: impl Serialize) -> Result<R> {
-        let payload = json!({"machine": machine, "payload": serde_json::to_value(message)?});
-        Ok(serde_json::from_value(self.request("peer.call", &payload).await?)?)
+        let call = PeerCall { machine: machine.map(str::to_owned), payload: serde_json::to_value(message)? };
+        Ok(serde_json::from_value(self.ask(&call).await?)?)
+    }
+
+    /// The machines of the site, in the administrator role.
+    ///
+    /// # Errors
+    /// The host does not tell them here.
+    pub async fn machines(&self) -> Result<Vec<ListedMachine>> {
+        self.ask(&MachinesList {}).await
+    }
+
+    /// A host service by its request.
+    ///
+    /// # Errors
+    /// What the host answers.
+    pub async fn ask<R: HostRequest>(&self, request: &R) -> Result<R::Reply> {
+        Ok(serde_json::from_value(self.request(R::METHOD, &serde_json::to_value(request)?).await?)?)
     }
 
     /// Any host service by its name.

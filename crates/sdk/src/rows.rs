@@ -1,8 +1,8 @@
 //! Publishing and reading rows of a plugin's own stored types.
 
 use crate::{Ctx, Result, Row};
-use schema::{Object, Publish, PublishMode, Published, Query, RowPage};
-use serde_json::{Value, json};
+use schema::{Object, Publish, PublishMode, Published, Query, RowsQuery};
+use serde_json::Value;
 use std::marker::PhantomData;
 
 /// The rows of `T`. Made by [`Ctx::rows`].
@@ -69,8 +69,7 @@ impl<T: Row> Rows<T> {
     /// # Errors
     /// The host cannot answer, or a row does not fit `T`.
     pub async fn query(self, query: &Query) -> Result<(Vec<T>, Option<String>)> {
-        let answer = self.ctx.request("rows.query", &json!({"type": T::NAME, "query": query})).await?;
-        let page: RowPage = serde_json::from_value(answer)?;
+        let page = self.ctx.ask(&RowsQuery { type_name: T::NAME.to_owned(), query: query.clone() }).await?;
         let rows = page.rows.into_iter().map(|row| serde_json::from_value(Value::Object(row)));
         Ok((rows.collect::<Result<_, _>>()?, page.next))
     }
@@ -83,7 +82,7 @@ impl<T: Row> Rows<T> {
             rows: rows.iter().map(object).collect::<Result<_>>()?,
             observed_at: self.observed_at,
         };
-        Ok(serde_json::from_value(self.ctx.request("rows.publish", &serde_json::to_value(publish)?).await?)?)
+        self.ctx.ask(&publish).await
     }
 }
 

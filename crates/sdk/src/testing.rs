@@ -5,9 +5,11 @@ use crate::app::App;
 use crate::runtime::Running;
 use abi::{Buffer, HostVerbs, PluginVerbs, credit_arg, emit, host_object, signal};
 use schema::{
-    CallMeta, Object, OpenConfig, Problem, Progress, Publish, PublishMode, Published, Reply, Role, RowPage, Start,
+    CallMeta, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, Object, OpenConfig, Problem, Progress, Publish,
+    PublishMode, Published, Reply, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet,
+    SettingsGet, Start,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -169,7 +171,8 @@ impl HostVerbs for State {
 
     fn request(&self, op: u64, request: u64, method: &str, payload: &[u8]) {
         let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-        let reply = match lock(&self.memory).answer(method, &payload) {
+        let answer = HostCall::read(method, payload).and_then(|call| lock(&self.memory).answer(call));
+        let reply = match answer {
             Ok(value) => Reply::Ok(value),
             Err(problem) => Reply::Fault(problem),
         };
@@ -182,36 +185,35 @@ impl HostVerbs for State {
 }
 
 impl Memory {
-    fn answer(&mut self, method: &str, payload: &Value) -> Result<Value, Problem> {
-        let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        match method {
-            "rows.publish" => {
-                let publish: Publish =
-                    serde_json::from_value(payload.clone()).map_err(|e| Problem::bad_request(e.to_string()))?;
+    fn answer(&mut self, call: HostCall) -> Result<Value, Problem> {
+        match call {
+            HostCall::RowsPublish(publish) => {
                 let accepted = publish.rows.len() as u64;
                 self.publish(publish);
-                Ok(json!(Published { accepted, ..Published::default() }))
+                Publish::reply(&Published { accepted, ..Published::default() })
             }
-            "rows.query" => {
-                let rows = self.rows.get(&text("type")).cloned().unwrap_or_default();
-                Ok(json!(RowPage { rows, next: None }))
+            HostCall::RowsQuery(asked) => {
+                let rows = self.rows.get(&asked.type_name).cloned().unwrap_or_default();
+                RowsQuery::reply(&RowPage { rows, next: None })
             }
-            "settings.get" => Ok(Value::Object(self.settings.clone())),
-            "secrets.get" => Ok(json!({"value": self.secrets.get(&text("name"))})),
-            "secrets.set" => {
-                self.secrets.insert(text("name"), text("value"));
-                Ok(Value::Null)
+            HostCall::SettingsGet(_) => SettingsGet::reply(&self.settings),
+            HostCall::SecretsGet(asked) => SecretsGet::reply(&Secret { value: self.secrets.get(&asked.name).cloned() }),
+            HostCall::SecretsSet(set) => {
+                self.secrets.insert(set.name, set.value);
+                SecretsSet::reply(&())
             }
-            "secrets.delete" => {
-                self.secrets.remove(&text("name"));
-                Ok(Value::Null)
+            HostCall::SecretsDelete(gone) => {
+                self.secrets.remove(&gone.name);
+                SecretsDelete::reply(&())
             }
-            "events.emit" => {
-                self.events.push((text("event"), payload.get("data").cloned().unwrap_or_default()));
-                Ok(Value::Null)
+            HostCall::EventsEmit(event) => {
+                self.events.push((event.event, event.data));
+                EventsEmit::reply(&())
             }
-            "files.dir" => Ok(json!({"path": std::env::temp_dir()})),
-            other => Err(Problem::new(schema::Code::UnsupportedByHost, format!("a test host has no {other}."))),
+            HostCall::FilesDir(_) => FilesDir::reply(&FilesPath { path: std::env::temp_dir().display().to_string() }),
+            HostCall::PeerCall(_) | HostCall::MachinesList(_) | HostCall::ChannelOpen(_) => {
+                Err(HostCall::not_offered(call.method()))
+            }
         }
     }
 

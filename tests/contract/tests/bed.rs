@@ -6,7 +6,10 @@ use plugin_host::{
     CallMeta, Duplex, Host, HostConfig, Level, Limits, Method, OpEvent, Operation, PluginState, PluginStatus,
     RunnerProgram, Services, Transport,
 };
-use schema::{Code, Problem, Publish, PublishMode, Published, Role, RowPage};
+use schema::{
+    Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Problem, Publish, PublishMode, Published,
+    Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,7 +60,7 @@ pub(crate) fn raw_in_mode(mode: &str, directory: &Path) -> PathBuf {
 pub(crate) struct Memory {
     pub(crate) rows: Mutex<BTreeMap<String, Vec<Map<String, Value>>>>,
     pub(crate) settings: Mutex<Map<String, Value>>,
-    secrets: Mutex<BTreeMap<String, Value>>,
+    secrets: Mutex<BTreeMap<String, String>>,
     pub(crate) events: Mutex<Vec<Value>>,
     pub(crate) logs: Mutex<Vec<(String, Level, Value)>>,
     /// The other role.
@@ -82,24 +85,37 @@ impl Memory {
         Published { accepted, ..Published::default() }
     }
 
-    fn answer(&self, method: &str, payload: Value) -> Result<Value, Problem> {
-        let name = payload["name"].as_str().unwrap_or_default().to_owned();
-        Ok(match method {
-            "rows.publish" => json!(self.publish(serde_json::from_value(payload).unwrap())),
-            "rows.query" => {
-                let rows = self.rows.lock().get(payload["type"].as_str().unwrap()).cloned().unwrap_or_default();
-                json!(RowPage { rows, next: None })
+    fn answer(&self, call: HostCall) -> Result<Value, Problem> {
+        match call {
+            HostCall::RowsPublish(publish) => Publish::reply(&self.publish(publish)),
+            HostCall::RowsQuery(asked) => {
+                let rows = self.rows.lock().get(&asked.type_name).cloned().unwrap_or_default();
+                RowsQuery::reply(&RowPage { rows, next: None })
             }
-            "settings.get" => Value::Object(self.settings.lock().clone()),
-            "secrets.get" => json!({"value": self.secrets.lock().get(&name)}),
-            "secrets.set" => json!(self.secrets.lock().insert(name, payload["value"].clone()).is_some()),
-            "secrets.delete" => json!(self.secrets.lock().remove(&name).is_some()),
-            "events.emit" => {
-                self.events.lock().push(payload);
-                Value::Null
+            HostCall::SettingsGet(_) => SettingsGet::reply(&self.settings.lock()),
+            HostCall::SecretsGet(asked) => {
+                SecretsGet::reply(&Secret { value: self.secrets.lock().get(&asked.name).cloned() })
             }
-            other => return Err(Problem::new(Code::UnsupportedByHost, format!("there is no {other} here."))),
-        })
+            HostCall::SecretsSet(set) => {
+                self.secrets.lock().insert(set.name, set.value);
+                SecretsSet::reply(&())
+            }
+            HostCall::SecretsDelete(gone) => {
+                self.secrets.lock().remove(&gone.name);
+                SecretsDelete::reply(&())
+            }
+            HostCall::EventsEmit(event) => {
+                self.events.lock().push(json!(event));
+                EventsEmit::reply(&())
+            }
+            HostCall::MachinesList(_) => {
+                let (id, name, status) = ("m1".to_owned(), "alpha".to_owned(), "online".to_owned());
+                MachinesList::reply(&vec![ListedMachine { id, name, status }])
+            }
+            HostCall::PeerCall(_) | HostCall::FilesDir(_) | HostCall::ChannelOpen(_) => {
+                Err(HostCall::not_offered(call.method()))
+            }
+        }
     }
 }
 
@@ -114,14 +130,15 @@ impl Services for Offered {
         method: &str,
         payload: Value,
     ) -> BoxFuture<'static, Result<Value, Problem>> {
-        if method != "peer.call" {
-            let answer = self.0.answer(method, payload);
-            return async move { answer }.boxed();
-        }
         let (memory, plugin, call) = (self.0.clone(), plugin.to_owned(), call.clone());
+        let asked = HostCall::read(method, payload);
         async move {
+            let message = match asked? {
+                HostCall::PeerCall(message) => message,
+                other => return memory.answer(other),
+            };
             let peer = memory.peer.get().ok_or_else(|| Problem::new(Code::Unavailable, "there is no peer."))?;
-            peer.call(&plugin, Method::Peer, call, payload["payload"].clone()).await?.result().await
+            peer.call(&plugin, Method::Peer, call, message.payload).await?.result().await
         }
         .boxed()
     }
