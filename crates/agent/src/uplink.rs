@@ -202,8 +202,17 @@ fn renewed(core: &Core, certificate: String) -> Result<(), Over> {
         let problem = Problem::internal("The renewed certificate is not this machine's.");
         return Err(Over::Refused(Refused { problem, retry_after_seconds: Some(60) }));
     }
-    core.state.set_enrolment(&fresh)?;
-    *core.enrolment.write() = fresh;
-    tracing::info!("the certificate was renewed");
+    *core.enrolment.write() = fresh.clone();
+    // Streams and channels of this very session are dialled with the fresh one from here on.
+    let address = core.dialer.lock().as_ref().map(|dialer| dialer.address.clone());
+    if let Some(address) = address {
+        let fresh = dialer(core, &address)?;
+        *core.dialer.lock() = Some(fresh);
+    }
+    // Where it cannot be stored, a restart has the old one, which the administrator renews even when it has expired.
+    match core.state.set_enrolment(&fresh) {
+        Ok(()) => tracing::info!("the certificate was renewed"),
+        Err(error) => tracing::error!("the renewed certificate is only kept in memory: {error}"),
+    }
     Ok(())
 }
