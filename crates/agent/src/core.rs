@@ -34,6 +34,23 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// An agent that does nothing yet.
+    pub(crate) fn new(state: State, journal: Journal, enrolment: Enrolment, stop: CancellationToken) -> Arc<Core> {
+        Arc::new(Core {
+            policy: Policy::new(state.dir()),
+            state,
+            journal: Arc::new(journal),
+            outbox: Outbox::default(),
+            running: Running::default(),
+            enrolment: RwLock::new(enrolment),
+            host: OnceLock::new(),
+            dialer: Mutex::new(None),
+            wanted: watch::Sender::new(Vec::new()),
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+
     /// The plugin host.
     pub(crate) fn host(&self) -> &Host {
         self.host.get().expect("the host is started before anything asks for it")
@@ -48,6 +65,21 @@ impl Core {
                 () = task => {}
             }
         });
+    }
+
+    /// Runs `task` to its end, also where nobody waits for it any more; `None` where the agent stops first.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        self: &Arc<Core>,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let stop = self.stop.clone();
+        let task = self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => None,
+                outcome = task => Some(outcome),
+            }
+        });
+        task.await.ok().flatten()
     }
 
     /// Uses the journal where waiting for the disk does no harm.

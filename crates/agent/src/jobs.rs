@@ -13,7 +13,7 @@ use plugin_host::{CallMeta, Method, OpEvent, Operation};
 use protocol::{Assign, JobReport};
 use schema::{Code, JobState, OnInterrupt, Problem};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -23,12 +23,19 @@ use uuid::Uuid;
 const PLUGIN_WAIT: Duration = Duration::from_secs(60);
 /// How often a job is begun at most, where its command may be run again.
 const MOST_ATTEMPTS: u32 = 5;
+/// Pauses between attempts to store the end of a job.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a cancelled operation may take before its job is ended without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(8);
 
 /// The jobs that run now.
 #[derive(Default)]
-pub(crate) struct Running(Mutex<HashMap<Uuid, Arc<Live>>>);
+pub(crate) struct Running {
+    live: Mutex<HashMap<Uuid, Arc<Live>>>,
+    /// Held from a look at the journal until what follows from it is done, so that a job is begun once.
+    taking: tokio::sync::Mutex<()>,
+}
 
 /// One running job, for those who want something of it.
 pub(crate) struct Live {
@@ -38,7 +45,7 @@ pub(crate) struct Live {
 
 impl Running {
     pub(crate) fn get(&self, job: Uuid) -> Option<Arc<Live>> {
-        self.0.lock().get(&job).cloned()
+        self.live.lock().get(&job).cloned()
     }
 }
 
@@ -55,7 +62,8 @@ impl End {
     }
 }
 
-/// Takes a job over, or says again how it stands. An error means that it was not taken over.
+/// Takes a job over, or says again how it stands. An error means that it was not taken over. Where it is dropped
+/// halfway, the job may be in the journal without running, until it is assigned again or [`go_on`] finds it.
 pub(crate) async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), JournalError> {
     let job = assign.job;
     let refused = core.policy.allows(&assign.command).err();
@@ -65,28 +73,30 @@ pub(crate) async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), Journ
     };
     let (attempts, checkpoint, accepted_at) = (0, None, Timestamp::now());
     let record = JobRecord { assign: Some(assign), phase, attempts, checkpoint, accepted_at };
+    let _taking = core.running.taking.lock().await;
+    // Looked at before the journal: what has ended meanwhile is not begun again.
+    let live = core.running.get(job).is_some();
     let known = {
         let record = record.clone();
         core.with_journal(move |journal| journal.accept(job, &record)).await?
     };
-    let fresh = known.is_none();
     let record = known.unwrap_or(record);
-    match &record.phase {
-        Phase::Accepted | Phase::Running => {
-            core.outbox.job(job, JobReport::Accepted);
-            if fresh {
-                start(core, job, record);
-            } else if record.phase == Phase::Running {
-                core.outbox.job(job, JobReport::Running);
-            }
-        }
-        Phase::Finished { .. } => core.outbox.job(job, report(&record.phase)),
+    if let Phase::Finished { .. } = record.phase {
+        core.outbox.job(job, report(&record.phase));
+        return Ok(());
+    }
+    core.outbox.job(job, JobReport::Accepted);
+    if !live {
+        start(core, job, record);
+    } else if record.phase == Phase::Running {
+        core.outbox.job(job, JobReport::Running);
     }
     Ok(())
 }
 
 /// Cancels a job. One that never came here will not run when it comes.
 pub(crate) async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalError> {
+    let _taking = core.running.taking.lock().await;
     if let Some(live) = core.running.get(job) {
         live.cancel.cancel();
         return Ok(());
@@ -94,22 +104,21 @@ pub(crate) async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalErr
     let end = End::problem(JobState::Cancelled, Problem::new(Code::Cancelled, "It was cancelled before it began."));
     let (phase, accepted_at) = (finished(end), Timestamp::now());
     let record = JobRecord { assign: None, phase, attempts: 0, checkpoint: None, accepted_at };
-    core.with_journal(move |journal| journal.accept(job, &record).map(drop)).await?;
-    core.outbox.results_due();
+    match core.with_journal(move |journal| journal.accept(job, &record)).await? {
+        Some(known) if !matches!(known.phase, Phase::Finished { .. }) => start(core, job, known).cancel.cancel(),
+        _ => core.outbox.results_due(),
+    }
     Ok(())
 }
 
-/// Goes on with what an earlier life of the agent left, each as its command says.
-pub(crate) async fn recover(core: &Arc<Core>) -> Result<(), JournalError> {
+/// Goes on with the jobs of the journal that do not run: those that an earlier life of the agent left.
+pub(crate) async fn go_on(core: &Arc<Core>) -> Result<(), JournalError> {
+    let _taking = core.running.taking.lock().await;
+    let live: HashSet<Uuid> = core.running.live.lock().keys().copied().collect();
     let open = core.with_journal(super::journal::Journal::open_jobs).await?;
     for (job, record) in open {
-        let on_interrupt = record.assign.as_ref().map(|assign| assign.on_interrupt).unwrap_or_default();
-        match (&record.phase, on_interrupt) {
-            (Phase::Finished { .. }, _) => {}
-            (Phase::Running, OnInterrupt::Report) => {
-                end(core, job, cut_off("The agent or the machine went down.")).await
-            }
-            (Phase::Running | Phase::Accepted, _) => start(core, job, record),
+        if !live.contains(&job) && !matches!(record.phase, Phase::Finished { .. }) {
+            start(core, job, record);
         }
     }
     Ok(())
@@ -143,31 +152,47 @@ fn finished(end: End) -> Phase {
 async fn end(core: &Arc<Core>, job: Uuid, end: End) {
     let phase = finished(end);
     let report = report(&phase);
-    let stored = core.with_journal(move |journal| journal.update(job, |record| record.phase = phase)).await;
-    match stored {
-        Ok(()) => core.outbox.job(job, report),
-        // It is not told: after a restart the job counts as cut off, which is then the truth.
-        Err(error) => tracing::error!(%job, %error, "the end of a job cannot be stored"),
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let phase = phase.clone();
+        let Err(error) = core.with_journal(move |journal| journal.update(job, |record| record.phase = phase)).await
+        else {
+            break;
+        };
+        // It is not told before it is stored: after a restart the job would count as cut off, and perhaps run again.
+        tracing::error!(%job, %error, "the end of a job cannot be stored; it is tried again");
+        core.outbox.job(job, log("error", format!("It has ended, but that cannot be stored here: {error}.")));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    core.outbox.job(job, report);
 }
 
-fn start(core: &Arc<Core>, job: Uuid, record: JobRecord) {
+fn start(core: &Arc<Core>, job: Uuid, record: JobRecord) -> Arc<Live> {
     let live = Arc::new(Live { cancel: CancellationToken::new(), streams: Streams::default() });
-    core.running.0.lock().insert(job, Arc::clone(&live));
-    let own = Arc::clone(core);
+    core.running.live.lock().insert(job, Arc::clone(&live));
+    let (own, running) = (Arc::clone(core), Arc::clone(&live));
     core.spawn(async move {
-        let outcome = run(&own, job, record, &live).await;
-        live.streams.close();
+        let outcome = run(&own, job, record, &running).await;
+        running.streams.close();
         if let Some(outcome) = outcome {
             end(&own, job, outcome).await;
         }
-        own.running.0.lock().remove(&job);
+        own.running.live.lock().remove(&job);
     });
+    live
 }
 
 /// Runs a job to its end; `None` where it must stay as the journal has it.
 async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) -> Option<End> {
     let assign = record.assign.clone()?;
+    if record.phase == Phase::Running {
+        match assign.on_interrupt {
+            OnInterrupt::Report => return Some(cut_off("The agent or the machine went down.")),
+            OnInterrupt::Rerun => record.checkpoint = None,
+            OnInterrupt::Resume => {}
+        }
+    }
     loop {
         if record.attempts >= MOST_ATTEMPTS {
             return Some(cut_off("The command was interrupted too often."));
@@ -178,12 +203,13 @@ async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) ->
         };
         let plugin = assign.command.split('.').next().unwrap_or_default();
         tokio::select! {
+            biased;
+            () = live.cancel.cancelled() => return Some(cancelled()),
             ready = plugin_ready(core, plugin) => {
                 if let Err(problem) = ready {
                     return Some(End::problem(JobState::Failed, problem));
                 }
             }
-            () = live.cancel.cancelled() => return Some(cancelled()),
         }
         record.attempts += 1;
         let attempts = record.attempts;

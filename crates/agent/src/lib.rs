@@ -12,6 +12,8 @@ pub mod policy;
 mod run;
 mod services;
 pub mod state;
+#[cfg(test)]
+mod testing;
 mod uplink;
 
 pub use run::{Options, RunError, join, run};

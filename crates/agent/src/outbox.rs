@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-/// Most messages that wait; the oldest lines of logs go first.
+/// Most messages that wait.
 const MOST_WAITING: usize = 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -67,15 +67,9 @@ impl Outbox {
         if !inner.connected {
             return;
         }
-        if inner.waiting.len() >= MOST_WAITING {
-            let log = inner.waiting.iter().position(|message| {
-                matches!(message, FromAgent::Log { .. } | FromAgent::Job { report: JobReport::Log { .. }, .. })
-            });
-            // A job's own reports are found in the journal again.
-            inner.waiting.remove(log.unwrap_or(0));
-            inner.results_due = true;
+        if inner.make_room() {
+            inner.waiting.push_back(message);
         }
-        inner.waiting.push_back(message);
         self.wake.notify_one();
     }
 
@@ -106,10 +100,13 @@ impl Outbox {
 
     /// Asks the administrator for something and waits for the answer.
     pub(crate) async fn request(&self, plugin: &str, method: &str, payload: Value) -> Result<Value, Problem> {
-        let answer = {
+        let (_asked, answer) = {
             let mut inner = self.inner.lock();
             if !inner.connected {
                 return Err(not_connected());
+            }
+            if !inner.make_room() {
+                return Err(Problem::new(Code::Busy, "Too much waits for the administrator already."));
             }
             inner.next_call += 1;
             let call = inner.next_call;
@@ -117,7 +114,7 @@ impl Outbox {
             inner.calls.insert(call, sender);
             let (plugin, method) = (plugin.to_owned(), method.to_owned());
             inner.waiting.push_back(FromAgent::Request { call, plugin, method, payload });
-            answer
+            (Asked { outbox: self, call }, answer)
         };
         self.wake.notify_one();
         match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
@@ -158,6 +155,38 @@ impl Outbox {
     }
 }
 
+impl Inner {
+    /// Room for one more message: the oldest line of a log goes, else the oldest report of a job, which the journal
+    /// has. False where neither waits.
+    fn make_room(&mut self) -> bool {
+        if self.waiting.len() < MOST_WAITING {
+            return true;
+        }
+        let is_log = |message: &FromAgent| {
+            matches!(message, FromAgent::Log { .. } | FromAgent::Job { report: JobReport::Log { .. }, .. })
+        };
+        let is_job = |message: &FromAgent| matches!(message, FromAgent::Job { .. });
+        let droppable = self.waiting.iter().position(is_log).or_else(|| self.waiting.iter().position(is_job));
+        self.results_due = true;
+        droppable.is_some_and(|at| self.waiting.remove(at).is_some())
+    }
+}
+
+/// A request under way; dropped, nobody waits for its answer.
+struct Asked<'a> {
+    outbox: &'a Outbox,
+    call: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.outbox.inner.lock().calls.remove(&self.call);
+    }
+}
+
 fn not_connected() -> Problem {
     Problem::new(Code::Unavailable, "The administrator is not connected.")
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,21 +3,16 @@
 use crate::core::Core;
 use crate::enrol::{EnrolError, enrol};
 use crate::journal::{Journal, JournalError};
-use crate::outbox::Outbox;
-use crate::policy::Policy;
 use crate::services::MachineServices;
 use crate::state::{State, StateError};
 use crate::{facts, jobs, plugins, uplink};
-use parking_lot::{Mutex, RwLock};
 use plugin_host::{Host, HostConfig};
 use protocol::FromAgent;
 use schema::{Problem, Role};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Longest time that plugins and tasks get to end by themselves.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -84,29 +79,16 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     };
     tracing::info!(machine = %enrolment.machine, "the agent starts");
     let path = state.dir().join("journal.redb");
-    let journal = Arc::new(patiently(|| Journal::open(&path)).await?);
+    let journal = patiently(|| Journal::open(&path)).await?;
     let config = host_config(&options, &state)?;
-    let policy = Policy::new(state.dir());
-    let core = Arc::new(Core {
-        state,
-        journal,
-        policy,
-        outbox: Outbox::default(),
-        running: jobs::Running::default(),
-        enrolment: RwLock::new(enrolment),
-        host: OnceLock::new(),
-        dialer: Mutex::new(None),
-        wanted: watch::Sender::new(Vec::new()),
-        tasks: TaskTracker::new(),
-        stop: stop.clone(),
-    });
+    let core = Core::new(state, journal, enrolment, stop.clone());
     let services = Arc::new(MachineServices(Arc::downgrade(&core)));
     let host = Host::start(config, services).await.map_err(RunError::Plugins)?;
     core.host.set(host).ok().expect("the host is set once");
     core.wanted.send_replace(plugins::remembered(&core));
     core.spawn(plugins::keep(Arc::clone(&core)));
     core.spawn(plugins::report(Arc::clone(&core)));
-    jobs::recover(&core).await?;
+    jobs::go_on(&core).await?;
     core.spawn(uplink::keep(Arc::clone(&core)));
     let telling = Arc::clone(&core);
     core.spawn(facts::watch(stop.clone(), move |facts| telling.outbox.say(FromAgent::Facts(facts))));

@@ -113,6 +113,7 @@ async fn once(core: &Arc<Core>, address: &str) -> Result<(), Over> {
     tracing::info!("connected to {address}");
     *core.dialer.lock() = Some(dialer);
     take_over(core, &welcome, address).await?;
+    crate::jobs::go_on(core).await?;
     talk::run(core, welcome, sender, receiver).await
 }
 

@@ -9,10 +9,12 @@ use crate::{plugins, services};
 use identity::ca::AGENT_LIFE;
 use jiff::{SignedDuration, Timestamp};
 use link::{LinkError, Receiver, Sender};
+use parking_lot::Mutex;
 use plugin_host::{CallMeta, Method};
 use protocol::{FromAgent, JobReport, Kind, Outcome, ToAgent, Welcome};
 use schema::{Code, Problem, Query};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,7 +37,9 @@ struct Talk {
     stored: AtomicU64,
     /// A renewal was asked for and not answered yet.
     renewing: AtomicBool,
-    /// Calls of the administrator that are being answered end with the session.
+    /// Calls of the administrator that are being answered.
+    calls: Mutex<HashMap<u64, CancellationToken>>,
+    /// They end with the session.
     over: CancellationToken,
 }
 
@@ -49,7 +53,8 @@ pub(super) async fn run(
     let time = (welcome.time.parse().unwrap_or_else(|_| Timestamp::now()), Instant::now());
     let over = core.stop.child_token();
     let (stored, renewing) = (AtomicU64::new(0), AtomicBool::new(false));
-    let talk = Arc::new(Talk { core: Arc::clone(core), heartbeat, time, stored, renewing, over: over.clone() });
+    let (core, calls) = (Arc::clone(core), Mutex::default());
+    let talk = Arc::new(Talk { core: Arc::clone(&core), heartbeat, time, stored, renewing, calls, over: over.clone() });
     core.outbox.connected();
     let sections = core.with_journal(Journal::section_hashes).await?;
     if !sections.is_empty() {
@@ -133,8 +138,15 @@ impl Talk {
             if frame.header.kind != Kind::Message {
                 return Err(LinkError::Unexpected.into());
             }
-            self.heard(frame.message()?).await?;
+            self.hear(frame.message()?).await?;
         }
+    }
+
+    /// Deals with a message to its end, even where the link dies over it: what was journalled is also begun or told.
+    async fn hear(self: &Arc<Talk>, message: ToAgent) -> Result<(), Over> {
+        let talk = Arc::clone(self);
+        // Where the agent stops there is no one to tell.
+        self.core.to_its_end(async move { talk.heard(message).await }).await.unwrap_or(Ok(()))
     }
 
     async fn heard(self: &Arc<Talk>, message: ToAgent) -> Result<(), Over> {
@@ -161,8 +173,12 @@ impl Talk {
             ToAgent::OpenStream { ticket, job, stream } => self.open_stream(ticket, job, stream),
             ToAgent::PeerCall { call, plugin, payload } => self.peer_call(call, plugin, payload),
             ToAgent::Query { call, plugin, type_name, query } => self.query(call, plugin, type_name, *query),
-            // An answer that nobody waits for is dropped over there.
-            ToAgent::CallCancelled { .. } | ToAgent::Heartbeat { .. } => {}
+            ToAgent::CallCancelled { call } => {
+                if let Some(answering) = self.calls.lock().remove(&call) {
+                    answering.cancel();
+                }
+            }
+            ToAgent::Heartbeat { .. } => {}
             ToAgent::Response { call, outcome } => core.outbox.answer(call, outcome),
             ToAgent::Settings { plugin, values } => {
                 let (key, stored) = (services::settings_key(&plugin), values.clone());
@@ -204,11 +220,24 @@ impl Talk {
         CallMeta { machine: Some(self.core.enrolment.read().machine.to_string()), ..CallMeta::default() }
     }
 
+    /// Works out the answer to a call, as long as somebody waits for it.
+    fn answer(self: &Arc<Talk>, call: u64, work: impl Future<Output = FromAgent> + Send + 'static) {
+        let (talk, unwanted) = (Arc::clone(self), self.over.child_token());
+        self.calls.lock().insert(call, unwanted.clone());
+        self.core.spawn(async move {
+            tokio::select! {
+                () = unwanted.cancelled() => {}
+                answer = work => talk.core.outbox.say(answer),
+            }
+            talk.calls.lock().remove(&call);
+        });
+    }
+
     fn peer_call(self: &Arc<Talk>, call: u64, plugin: String, payload: Value) {
         let talk = Arc::clone(self);
-        self.aside(async move {
+        self.answer(call, async move {
             let outcome = talk.call(&plugin, Method::Peer, payload).await;
-            talk.core.outbox.say(FromAgent::PeerReply { call, outcome });
+            FromAgent::PeerReply { call, outcome }
         });
     }
 
@@ -223,14 +252,14 @@ impl Talk {
 
     fn query(self: &Arc<Talk>, call: u64, plugin: String, type_name: String, query: Query) {
         let talk = Arc::clone(self);
-        self.aside(async move {
+        self.answer(call, async move {
             let payload = serde_json::to_value(query).expect("a query is plain data");
             let page = match talk.core.host().call(&plugin, Method::Query(type_name), talk.meta(), payload).await {
                 Ok(operation) => operation.page().await,
                 Err(problem) => Err(problem),
             };
             let value = page.map(|page| serde_json::to_value(page).expect("a page is plain data"));
-            talk.core.outbox.say(FromAgent::QueryReply { call, outcome: value.into() });
+            FromAgent::QueryReply { call, outcome: value.into() }
         });
     }
 
@@ -263,3 +292,6 @@ impl Talk {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
