@@ -6,7 +6,9 @@
 pub mod cli;
 mod input;
 pub mod openapi;
+mod output;
 mod shape;
 
 pub use input::validate_input;
+pub use output::validate_output;
 pub use shape::{Column, Shape};
