@@ -4,16 +4,16 @@ use crate::agents::{Agents, PluginFile};
 use crate::dispatcher::Told;
 use crate::local::Local;
 use crate::modules::Modules;
-use crate::once::{self, Once};
+use crate::once::Once;
 use crate::reach::Reach;
 use crate::runtime::Runtime;
 use crate::secrets::SecretsStore;
 use database::Database;
 use identity::{Passwords, SiteCa, Throttle};
-use jobs::JobId;
+use jobs::Job;
 use parking_lot::Mutex;
 use plugin_host::Host;
-use schema::{Code, Object, Problem};
+use schema::{Object, Problem};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
@@ -90,42 +90,12 @@ impl App {
         self.agents.get().expect("the agents' port is started before requests are served")
     }
 
-    /// Secret outputs of a command, by its manifest.
-    pub(crate) fn secret_outputs(&self, command: &str) -> Vec<String> {
-        let modules = self.modules.current();
-        modules
-            .command(command)
-            .map(|(_, command)| once::secret_properties(command.output.as_ref()))
-            .unwrap_or_default()
-    }
-
-    /// The secret arguments that were kept aside for a job.
+    /// The input of a job as its command is to see it, with the secrets that were kept aside.
     ///
     /// # Errors
-    /// They are gone, since the administrator was restarted before the job could be given out.
-    pub(crate) fn take_secrets(&self, job: JobId, command: &str) -> Result<Object, Problem> {
-        self.secrets(job, command, Once::take_input)
-    }
-
-    /// As [`App::take_secrets`], for a job that may have to be given out again.
-    pub(crate) fn copy_secrets(&self, job: JobId, command: &str) -> Result<Object, Problem> {
-        self.secrets(job, command, Once::input)
-    }
-
-    fn secrets(&self, job: JobId, id: &str, get: fn(&Once, JobId) -> Option<Object>) -> Result<Object, Problem> {
-        if let Some(secrets) = get(&self.once, job) {
-            return Ok(secrets);
-        }
+    /// They are gone, since the administrator was restarted meanwhile.
+    pub(crate) fn whole_input(&self, job: &Job) -> Result<Object, Problem> {
         let modules = self.modules.current();
-        let Ok((_, command)) = modules.command(id) else { return Ok(Object::new()) };
-        let needed = once::secret_properties(Some(&command.input));
-        let required = command.input.get("required").and_then(serde_json::Value::as_array);
-        let missing =
-            required.into_iter().flatten().any(|name| needed.iter().any(|n| Some(n.as_str()) == name.as_str()));
-        if missing {
-            let message = "its secret arguments are not stored, and were lost when the administrator was restarted.";
-            return Err(Problem::new(Code::Unavailable, message).fix("Run it again."));
-        }
-        Ok(Object::new())
+        self.once.whole_input(job, modules.command(&job.command).ok().map(|(_, command)| command))
     }
 }

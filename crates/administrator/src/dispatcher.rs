@@ -1,7 +1,8 @@
 //! Carries jobs forward: every event goes through `jobs::apply` in one transaction, and only what is stored has effects.
 //!
-//! Losing an effect does no harm. The reconciler looks at all open jobs once a second, an agent that connects says which
-//! jobs it knows, and the administrator itself looks through its own jobs when it starts.
+//! Losing an effect does no harm. The reconciler gives out what is queued and looks at what is due, once a second and
+//! whenever it is woken; an agent that connects says which jobs it knows, and the administrator itself looks through its
+//! own jobs when it starts. Whoever stores a job only wakes the reconciler, and nothing is lost where that is missed.
 
 use crate::app::App;
 use crate::local;
@@ -41,6 +42,9 @@ impl App {
                 Ok(applied)
             };
             for (job, effects) in self.database.write(write).await? {
+                if job.state.is_final() {
+                    self.once.forget_input(job.id);
+                }
                 for effect in effects {
                     self.carry_out(&job, effect);
                 }
@@ -75,11 +79,10 @@ impl App {
     fn assign(self: &Arc<App>, machine: Uuid, job: &Job) {
         let modules = self.modules.current();
         let effect = modules.command(&job.command).map(|(_, command)| command.effect).unwrap_or_default();
-        let mut input = job.input.clone();
-        match self.copy_secrets(job.id, &job.command) {
-            Ok(secrets) => input.extend(secrets),
+        let input = match self.whole_input(job) {
+            Ok(input) => input,
             Err(problem) => return self.fail_later(job.id, problem),
-        }
+        };
         let assign = Assign {
             job: *job.id.as_uuid(),
             command: job.command.clone(),
@@ -119,14 +122,8 @@ impl App {
         });
     }
 
-    /// Sends new jobs to the machines that are there. Called after the transaction that stored them.
-    pub(crate) async fn dispatch(self: &Arc<App>, jobs: Vec<Job>) -> Result<(), Problem> {
-        let reachable = jobs.iter().filter(|job| !job.is_parent && self.reaches(job));
-        self.job_events(reachable.map(|job| (job.id, Event::Dispatch)).collect()).await
-    }
-
-    fn reaches(&self, job: &Job) -> bool {
-        job.machine.is_none_or(|machine| self.agents().connected(MachineId::from_uuid(machine)))
+    fn reaches(&self, machine: Option<Uuid>) -> bool {
+        machine.is_none_or(|machine| self.agents().connected(MachineId::from_uuid(machine)))
     }
 
     /// A machine connected: what it knows and what is stored are brought together.
@@ -154,16 +151,16 @@ impl App {
         self.job_events(events).await
     }
 
-    /// Looks at every open job that time may have moved.
+    /// Gives out every queued job whose target is there, and looks at every open job that time may have moved.
     pub(crate) async fn reconcile(self: &Arc<App>) -> Result<(), Problem> {
-        let now = Timestamp::now();
-        let due = self.database.read(move |store| Ok(store.due_jobs(now)?)).await?;
-        let events = due.into_iter().map(|job| {
-            let online = self.reaches(&job);
-            let undelivered = job.state == schema::JobState::Queued && online && now < job.expires_at;
-            (job.id, if undelivered { Event::Dispatch } else { Event::Tick { online } })
-        });
-        self.job_events(events.collect()).await
+        let (app, now) = (self.clone(), Timestamp::now());
+        let read = move |store: &database::Read<'_>| {
+            Ok((store.queued_jobs(&|machine| app.reaches(machine))?, store.due_jobs(now)?))
+        };
+        let (queued, due) = self.database.read(read).await?;
+        let dispatched = queued.into_iter().map(|job| (job.id, Event::Dispatch));
+        let ticks = due.into_iter().map(|job| (job.id, Event::Tick { online: self.reaches(job.machine) }));
+        self.job_events(dispatched.chain(ticks).collect()).await
     }
 }
 

@@ -3,12 +3,12 @@
 //! The job row is the journal: a job is stored as running before it starts, and its end before anyone is told.
 
 use crate::app::App;
-use crate::core;
+use crate::{core, once};
 use jiff::Timestamp;
 use jobs::{Event, Job, JobId, LogLine, Outcome, Store as _};
 use parking_lot::Mutex;
 use plugin_host::{Duplex, Method, OpEvent, Operation};
-use schema::{CallMeta, Code, JobEvent, JobState, Problem, Progress};
+use schema::{CallMeta, Code, JobEvent, JobState, OnInterrupt, Problem, Progress};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,12 +47,14 @@ pub(crate) fn start(app: &Arc<App>, job: &Job) {
     }
     let (app, job) = (app.clone(), job.clone());
     app.runtime.clone().spawn(async move {
-        let id = job.id;
-        if let Err(problem) = run(&app, job, cancel, abandon).await {
+        let ended = run(&app, &job, &cancel, &abandon).await;
+        app.local.running.lock().remove(&job.id);
+        app.local.streams_changed.notify_waiters();
+        // Only now, since what comes of it may start the job again.
+        if let Err(problem) = tell(&app, &job, ended).await {
+            let id = job.id;
             tracing::error!(job = %id, %problem, "the end of a job could not be stored; it is taken up at the next start");
         }
-        app.local.running.lock().remove(&id);
-        app.local.streams_changed.notify_waiters();
     });
 }
 
@@ -87,38 +89,86 @@ pub(crate) async fn take_stream(app: &App, id: JobId, name: &str) -> Result<Dupl
     }
 }
 
-async fn run(app: &Arc<App>, job: Job, cancel: CancellationToken, abandon: CancellationToken) -> Result<(), Problem> {
+/// Why a run has no result.
+enum Fault {
+    Failed(Problem),
+    /// The plugin went down under it: what becomes of it, its command says.
+    CutOff(Problem),
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Fault {
+        Fault::Failed(problem)
+    }
+}
+
+async fn run(
+    app: &Arc<App>,
+    job: &Job,
+    cancel: &CancellationToken,
+    abandon: &CancellationToken,
+) -> Result<Value, Fault> {
     app.job_events(vec![(job.id, Event::Accepted), (job.id, Event::Started)]).await?;
-    let ended = tokio::select! {
-        ended = carry_out(app, &job, &cancel) => ended,
-        () = abandon.cancelled() => Err(Problem::new(Code::Cancelled, "it did not end by itself and was abandoned.")),
-    };
+    tokio::select! {
+        ended = carry_out(app, job, cancel) => match ended {
+            Err(Fault::CutOff(problem)) if cancel.is_cancelled() => {
+                Err(Problem::new(Code::Cancelled, "it was cancelled, and its plugin went down.").caused_by(problem).into())
+            }
+            ended => ended,
+        },
+        () = abandon.cancelled() => {
+            Err(Problem::new(Code::Cancelled, "it did not end by itself and was abandoned.").into())
+        }
+    }
+}
+
+async fn tell(app: &Arc<App>, job: &Job, ended: Result<Value, Fault>) -> Result<(), Problem> {
     let outcome = match ended {
         Ok(result) => Outcome { state: JobState::Succeeded, result: Some(result), problem: None },
-        Err(problem) => Outcome { state: state_of(&problem), result: None, problem: Some(problem) },
+        Err(Fault::Failed(problem)) => Outcome { state: state_of(&problem), result: None, problem: Some(problem) },
+        Err(Fault::CutOff(problem)) if job.on_interrupt == OnInterrupt::Report => {
+            let cut = Problem::new(Code::Crashed, "The plugin crashed. It is not known how far the command came.")
+                .fix("Look at what it left behind before you run it again.");
+            Outcome { state: JobState::Unknown, result: None, problem: Some(cut.caused_by(problem)) }
+        }
+        Err(Fault::CutOff(_)) => return app.job_events(vec![(job.id, Event::Lost)]).await,
     };
     app.job_finished(job.id, &job.command, outcome).await
+}
+
+/// Milliseconds the job may still run.
+fn remaining_ms(job: &Job, now: Timestamp) -> Result<Option<u64>, Problem> {
+    let Some(seconds) = job.timeout_seconds else { return Ok(None) };
+    let spent = job.accepted_at.map_or(0, |at| now.duration_since(at).as_secs().max(0).unsigned_abs());
+    match seconds.checked_sub(spent) {
+        Some(left) if left > 0 => Ok(Some(left.saturating_mul(1000))),
+        _ => Err(Problem::new(Code::Deadline, format!("It was not done within its {seconds} seconds."))),
+    }
 }
 
 fn state_of(problem: &Problem) -> JobState {
     if problem.code == Code::Cancelled { JobState::Cancelled } else { JobState::Failed }
 }
 
-async fn carry_out(app: &Arc<App>, job: &Job, cancel: &CancellationToken) -> Result<Value, Problem> {
-    let mut input = job.input.clone();
-    input.extend(app.take_secrets(job.id, &job.command)?);
+async fn carry_out(app: &Arc<App>, job: &Job, cancel: &CancellationToken) -> Result<Value, Fault> {
+    let input = app.whole_input(job)?;
     if job.command.split_once('.').is_some_and(|(name, _)| name == core::NAME) {
-        return core::run(app, job, input).await;
+        return Ok(core::run(app, job, input).await?);
     }
     let meta = CallMeta {
         job: Some(job.id.to_string()),
         operator: Some(job.operator.name.clone()),
-        timeout_ms: job.timeout_seconds.map(|seconds| seconds.saturating_mul(1000)),
+        timeout_ms: remaining_ms(job, Timestamp::now())?,
+        checkpoint: job.checkpoint.clone(),
+        attempt: job.attempt.saturating_sub(1),
         ..CallMeta::default()
     };
     let name = job.command.split('.').next().unwrap_or_default();
     let operation = app.host.call(name, Method::Command(job.command.clone()), meta, Value::Object(input)).await?;
-    follow(app, job.id, operation, cancel).await
+    follow(app, job.id, operation, cancel).await.map_err(|problem| match problem.code {
+        Code::Crashed => Fault::CutOff(problem),
+        _ => Fault::Failed(problem),
+    })
 }
 
 async fn follow(
@@ -139,7 +189,7 @@ async fn follow(
             }
         };
         match event {
-            None => return Err(Problem::internal("the command ended without a result.")),
+            None => return Err(Problem::new(Code::Crashed, "the command ended without a word.")),
             Some(OpEvent::Done(value)) => return Ok(value),
             Some(OpEvent::Fault(problem)) => return Err(problem),
             Some(OpEvent::Progress(progress)) => report(app, id, progress, &mut stored_at).await?,
@@ -155,7 +205,8 @@ async fn follow(
                 }
                 app.local.streams_changed.notify_waiters();
             }
-            Some(OpEvent::Rows(_) | OpEvent::Checkpoint(_)) => {}
+            Some(OpEvent::Checkpoint(value)) => app.job_events(vec![(id, Event::Checkpoint(value))]).await?,
+            Some(OpEvent::Rows(_)) => {}
         }
     }
 }
@@ -182,15 +233,19 @@ impl App {
         Ok(())
     }
 
-    /// Stores the end of a job; what is secret in its result is kept for the operator who asked, once, and not stored.
+    /// Stores the end of a job. A result that is not what its command declares is none; what is secret in one is kept
+    /// for the operator who asked, once, and not stored.
     pub(crate) async fn job_finished(
         self: &Arc<App>,
         id: JobId,
         command: &str,
         mut outcome: Outcome,
     ) -> Result<(), Problem> {
-        if let Some(result) = &mut outcome.result {
-            self.once.keep(id, self.secret_outputs(command), result);
+        if let (Ok((_, command)), Some(result)) = (self.modules.current().command(command), &mut outcome.result) {
+            match surface::validate_output(command, result) {
+                Ok(()) => self.once.keep(id, once::secret_properties(command.output.as_ref()), result),
+                Err(problem) => outcome = Outcome { state: JobState::Failed, result: None, problem: Some(problem) },
+            }
         }
         self.job_events(vec![(id, Event::Finished(outcome))]).await
     }

@@ -32,6 +32,15 @@ impl Runtime {
         self.tasks.spawn(task);
     }
 
+    /// Runs `work` in a task of its own and waits for what it says: whoever stops waiting does not stop the work.
+    /// `None` where the work panicked.
+    pub async fn detached<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        // Nobody may be waiting any more.
+        self.spawn_to_end(async move { drop(answer.send(work.await)) });
+        answered.await.ok()
+    }
+
     /// Fires when the administrator stops.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()

@@ -103,6 +103,7 @@ CREATE TABLE fleet_job (
     ended_at INTEGER,
     attempt INTEGER NOT NULL DEFAULT 0,
     cancel TEXT,
+    checkpoint TEXT,
     due_at INTEGER,
     search TEXT NOT NULL DEFAULT ''
 );
@@ -111,6 +112,7 @@ CREATE INDEX fleet_job_created_at ON fleet_job (created_at, id);
 CREATE INDEX fleet_job_parent ON fleet_job (parent, state);
 CREATE INDEX fleet_job_machine ON fleet_job (machine, created_at);
 CREATE INDEX fleet_job_open ON fleet_job (machine, id) WHERE is_open = 1;
+CREATE INDEX fleet_job_queued ON fleet_job (machine, id) WHERE state = 'queued' AND is_parent = 0;
 CREATE INDEX fleet_job_due ON fleet_job (due_at) WHERE is_open = 1;
 CREATE VIRTUAL TABLE fleet_job_fts USING fts5 (search, content = '', contentless_delete = 1, tokenize = 'trigram');
 CREATE TABLE job_tally (

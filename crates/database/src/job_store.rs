@@ -15,7 +15,7 @@ use uuid::Uuid;
 const JOB: &str =
     "SELECT id, parent, command, title, input, asked, target, machine, is_parent, state, progress, result,
     problem_json, operator_id, operator, idempotency_key, on_interrupt, cancel_policy, timeout_seconds, created_at,
-    expires_at, assigned_at, sent_at, accepted_at, started_at, ended_at, attempt, cancel FROM fleet_job";
+    expires_at, assigned_at, sent_at, accepted_at, started_at, ended_at, attempt, cancel, checkpoint FROM fleet_job";
 
 impl<Mode> Lookup for Access<'_, Mode> {
     fn job(&self, id: JobId) -> Result<Option<Job>, Problem> {
@@ -48,6 +48,25 @@ impl<Mode> Lookup for Access<'_, Mode> {
 
     fn open_jobs_here(&self) -> Result<Vec<Job>, Problem> {
         self.jobs("WHERE machine IS NULL AND is_open = 1 AND is_parent = 0 ORDER BY id", [])
+    }
+
+    fn queued_jobs(&self, reaches: &dyn Fn(Option<Uuid>) -> bool) -> Result<Vec<Job>, Problem> {
+        let mut queued = Vec::new();
+        if reaches(None) {
+            queued = self.jobs("WHERE machine IS NULL AND state = 'queued' AND is_parent = 0 ORDER BY id", [])?;
+        }
+        // From one machine to the next, however many jobs wait for each of them.
+        let next = "SELECT min(machine) FROM fleet_job WHERE machine > ?1 AND state = 'queued' AND is_parent = 0";
+        let mut statement = self.conn.prepare_cached(next).map_err(sql)?;
+        let mut last = String::new();
+        while let Some(machine) = statement.query_row([&last], |row| row.get::<_, Option<String>>(0)).map_err(sql)? {
+            if Uuid::parse_str(&machine).is_ok_and(|machine| reaches(Some(machine))) {
+                let of = "WHERE machine = ?1 AND state = 'queued' AND is_parent = 0 ORDER BY id";
+                queued.append(&mut self.jobs(of, [&machine])?);
+            }
+            last = machine;
+        }
+        Ok(queued)
     }
 
     fn due_jobs(&self, now: Timestamp) -> Result<Vec<Job>, Problem> {
@@ -141,7 +160,7 @@ impl Write<'_> {
         let update = "UPDATE fleet_job SET state = :state, is_open = :is_open, progress = :progress, result = :result,
             problem = :problem, problem_json = :problem_json, assigned_at = :assigned_at, sent_at = :sent_at,
             accepted_at = :accepted_at, started_at = :started_at, ended_at = :ended_at, attempt = :attempt,
-            cancel = :cancel, due_at = :due_at WHERE id = :id";
+            cancel = :cancel, checkpoint = :checkpoint, due_at = :due_at WHERE id = :id";
         let shows_progress = job.progress != schema::Progress::default();
         let changed = self.execute(
             update,
@@ -160,6 +179,7 @@ impl Write<'_> {
                 ":ended_at": job.ended_at.map(micros),
                 ":attempt": job.attempt,
                 ":cancel": job.cancel.as_ref().map(json),
+                ":checkpoint": job.checkpoint.as_ref().map(json),
                 ":due_at": jobs::due_at(job).map(micros),
             },
         )?;
@@ -222,6 +242,7 @@ fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
         ended_at: moment(25)?,
         attempt: row.get(26)?,
         cancel: maybe_json(row, 27)?,
+        checkpoint: maybe_json(row, 28)?,
     })
 }
 

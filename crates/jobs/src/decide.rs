@@ -14,6 +14,8 @@ pub const RESEND: SignedDuration = SignedDuration::from_secs(10);
 pub const CANCEL_GRACE: SignedDuration = SignedDuration::from_secs(5);
 /// A delivered job of a machine that never came back ends as `unknown` this long after it should have ended.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How often a job of the administrator itself is begun at most, where its command may be run again.
+pub const MOST_ATTEMPTS: u32 = 5;
 /// Time a machine has to report that it enforced the deadline of a command.
 const DEADLINE_SLACK: SignedDuration = SignedDuration::from_secs(30);
 
@@ -34,6 +36,8 @@ pub enum Event {
         reason: String,
     },
     Progress(Progress),
+    /// How far the command came, for a run that goes on from there.
+    Checkpoint(Value),
     Finished(Outcome),
     CancelRequested {
         by: String,
@@ -42,7 +46,7 @@ pub enum Event {
     Tick {
         online: bool,
     },
-    /// It was asked about the job and does not know it.
+    /// It was asked about the job and does not know it, or ran it and was cut off.
     Lost,
     /// The machine was removed.
     Gone,
@@ -148,6 +152,7 @@ impl Step {
                 self.job.progress = progress.clone();
                 self.effects.push(Effect::Notify(JobEvent::Progress { progress }));
             }
+            Event::Checkpoint(value) => self.job.checkpoint = Some(value),
             Event::Finished(outcome) => {
                 self.finished(outcome);
                 self.effects.push(Effect::Ack);
@@ -181,16 +186,20 @@ impl Step {
         }
     }
 
-    /// It was accepted once and its journal is gone: only a command that may run twice runs again.
+    /// It was accepted once and was cut off, or its journal is gone: only a command that may run twice runs again. The
+    /// checkpoint of a machine's job is gone with the machine's journal; the administrator's own is in the job.
     fn lost(&mut self) {
+        let here = self.job.machine.is_none();
         match self.job.on_interrupt {
-            OnInterrupt::Rerun if self.job.cancel.is_some() => self.end(JobState::Cancelled),
-            OnInterrupt::Rerun => {
-                self.job.attempt += 1;
-                self.send_assign();
-            }
-            OnInterrupt::Resume | OnInterrupt::Report => self.cut_off("its journal was lost"),
+            OnInterrupt::Report if here => return self.cut_off("the administrator went down meanwhile"),
+            OnInterrupt::Report | OnInterrupt::Resume if !here => return self.cut_off("its journal was lost"),
+            _ if self.job.cancel.is_some() => return self.end(JobState::Cancelled),
+            _ if here && self.job.attempt >= MOST_ATTEMPTS => return self.cut_off("it was interrupted too often"),
+            OnInterrupt::Rerun => self.job.checkpoint = None,
+            OnInterrupt::Resume | OnInterrupt::Report => {}
         }
+        self.job.attempt += 1;
+        self.send_assign();
     }
 
     fn accepted(&mut self) {
@@ -309,6 +318,7 @@ impl Step {
 
     fn end(&mut self, state: JobState) {
         self.job.ended_at = Some(self.now);
+        self.job.checkpoint = None;
         if let Some(problem) = &self.job.problem {
             self.effects.push(Effect::Notify(JobEvent::Problem { problem: problem.clone() }));
         }

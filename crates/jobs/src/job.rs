@@ -55,6 +55,9 @@ pub struct Job {
     /// How often it was given out anew; a repeat of the same assignment does not count.
     pub attempt: u32,
     pub cancel: Option<CancelRequest>,
+    /// What the command last recorded of how far it came; only where the administrator runs it, since an agent has a
+    /// journal of its own.
+    pub checkpoint: Option<Value>,
 }
 
 /// Who ordered it; the name as it was then.

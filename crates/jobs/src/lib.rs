@@ -12,8 +12,8 @@ mod store;
 mod submit;
 
 pub use apply::{Applied, apply, check_cancel};
-pub use decide::{CANCEL_GRACE, Decision, Effect, Event, GIVE_UP, Outcome, RESEND, decide, due_at};
+pub use decide::{CANCEL_GRACE, Decision, Effect, Event, GIVE_UP, MOST_ATTEMPTS, Outcome, RESEND, decide, due_at};
 pub use derive::{Tally, derive};
 pub use job::{CancelRequest, Job, JobId, LogLine, OperatorRef, WrongId};
 pub use store::{Lookup, MAX_LOG_LINES, Store};
-pub use submit::{Submission, Submitted, TargetMachine, submit};
+pub use submit::{Submission, Submitted, TargetMachine, key_was_used, submit};

@@ -27,6 +27,9 @@ pub trait Lookup {
     /// Jobs the administrator itself has still to end, oldest first; no parents.
     fn open_jobs_here(&self) -> Result<Vec<Job>, Problem>;
 
+    /// Queued jobs, no parents, of the targets that `reaches` says can be reached now; `None` is the administrator.
+    fn queued_jobs(&self, reaches: &dyn Fn(Option<Uuid>) -> bool) -> Result<Vec<Job>, Problem>;
+
     /// Open jobs, no parents, whose expiry, deadline, resending or cancelling may be due at `now`.
     fn due_jobs(&self, now: Timestamp) -> Result<Vec<Job>, Problem>;
 

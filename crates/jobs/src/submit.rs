@@ -100,9 +100,14 @@ fn repeated(before: &Job, submission: &Submission) -> Result<Submitted, Problem>
     if same {
         return Ok(Submitted { job: before.id, repeated: true });
     }
-    Err(Problem::new(Code::Conflict, "this Idempotency-Key was used for another command or other arguments.")
+    Err(key_was_used())
+}
+
+/// The refusal of a key that stands for something else.
+pub fn key_was_used() -> Problem {
+    Problem::new(Code::Conflict, "this Idempotency-Key was used for another command or other arguments.")
         .at("Idempotency-Key")
-        .fix("Use a new key for a new request."))
+        .fix("Use a new key for a new request.")
 }
 
 fn new_job(submission: &Submission, now: Timestamp) -> Job {
@@ -154,6 +159,7 @@ fn new_job(submission: &Submission, now: Timestamp) -> Job {
         ended_at: None,
         attempt: 0,
         cancel: None,
+        checkpoint: None,
     }
 }
 

@@ -81,7 +81,10 @@ fn check(world: &World, seed: u64, seen: &mut Seen) {
         let runs = world.runs.get(&job.id).copied().unwrap_or(0);
         let cut_off = world.cut_off.get(&job.id).copied().unwrap_or(0);
         seen.reruns += u64::from(runs > 1);
+        let here = job.machine.is_none();
         match job.on_interrupt {
+            _ if job.attempt == jobs::MOST_ATTEMPTS && here => assert!(runs <= u64::from(jobs::MOST_ATTEMPTS), "{at}"),
+            OnInterrupt::Resume if here => assert!(runs <= 1 + cut_off, "{at}: ran {runs} times"),
             OnInterrupt::Rerun => assert!(runs <= 1 + cut_off, "{at}: ran {runs} times, cut off {cut_off} times"),
             _ => {
                 assert!(runs <= 1, "{at}: ran {runs} times");

@@ -1,6 +1,7 @@
 //! `kill -9` of every part in every phase of a job, and disks that do not keep what they are given.
 
 mod disk;
+mod own_jobs;
 mod phases;
 mod random;
 
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [phases::cases(), random::cases(), disk::cases()].into_iter().flatten().collect()
+    [phases::cases(), random::cases(), disk::cases(), own_jobs::cases()].into_iter().flatten().collect()
 }
 
 /// Waits until a line of the counter's file is there.

@@ -4,8 +4,11 @@ use crate::machines::{arrive, site_with_network};
 use anyhow::{Result, anyhow, ensure};
 use end_to_end::client::FINAL;
 use end_to_end::effects::times;
-use end_to_end::{Case, Client, Machine, Network, Site, Socket, Start};
+use end_to_end::{Case, Client, Machine, Network, Site, Socket, Start, process};
 use serde_json::{Value, json};
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -15,6 +18,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("jobs::progress_is_seen_and_cancel_is_quick", progress_and_cancel).root(namespaces),
         Case::new("jobs::an_absent_machine_gets_it_on_return", an_absent_machine_gets_it_on_return).root(namespaces),
         Case::new("jobs::the_same_key_is_the_same_job", the_same_key_is_the_same_job).root(namespaces),
+        Case::new("jobs::what_is_stored_needs_nobody_to_give_it_out", what_is_stored_needs_nobody).root(namespaces),
+        Case::new("jobs::a_client_that_leaves_at_once_is_served_all_the_same", a_client_that_leaves_at_once),
+        Case::new("jobs::a_result_is_what_its_command_declares", a_result_is_what_was_declared).root(namespaces),
     ]
 }
 
@@ -35,6 +41,14 @@ pub(crate) fn plugin_is_ready(manager: &Client, machine: &str) -> Result<()> {
         let rows = manager.rows("fleet/plugins")?;
         let on_machine = |row: &&Value| row["role"] == "machine" && row["machine"]["label"] == machine;
         Ok(rows.iter().filter(on_machine).any(|row| row["state"] == "ok").then_some(()))
+    })
+}
+
+/// Waits until the plugins of the administrator itself run.
+pub(crate) fn own_plugin_is_ready(manager: &Client) -> Result<()> {
+    end_to_end::soon("the plugin runs on the administrator", || {
+        let rows = manager.rows("fleet/plugins")?;
+        Ok(rows.iter().any(|row| row["role"] == "administrator" && row["state"] == "ok").then_some(()))
     })
 }
 
@@ -123,4 +137,58 @@ fn the_same_key_is_the_same_job() -> Result<()> {
     let other = site.manager()?;
     ensure!(other.submit_once("counter.append", &arguments, "key-1")? != first, "keys of two operators are mixed up");
     end_to_end::soon("three runs have ended", || Ok((times(&machines[0].state(), "end key") == 3).then_some(())))
+}
+
+/// Stores a job once more behind the administrator's back, so that no handler can give it out.
+fn queue_again(site: &Site, of: &str) -> Result<String> {
+    let id = format!("0190{:04x}-0000-7000-8000-{:012x}", rand::random::<u16>(), rand::random::<u32>());
+    let script = process::root().join("tests/end-to-end/tests/tamper.py");
+    let file = site.state().join("bailiwick.db");
+    process::run(Command::new("python3").arg(script).arg(file).args(["queue-again", of, &id]))?;
+    Ok(id)
+}
+
+fn what_is_stored_needs_nobody() -> Result<()> {
+    let (_network, site, manager, machines) = counting(&["aspen"])?;
+    let there = manager.run("counter.append", &json!({"tag": "there", "machine": "aspen"}))?;
+    let here = manager.run("counter.append-here", &json!({"tag": "here"}))?;
+    for job in [there, here] {
+        let again = queue_again(&site, job["id"].as_str().unwrap_or_default())?;
+        manager.job_within(&again, &["succeeded"], Duration::from_secs(10))?;
+    }
+    ensure!(times(&machines[0].state(), "end there") == 2 && times(&site.state(), "end here") == 2);
+    Ok(())
+}
+
+fn a_client_that_leaves_at_once() -> Result<()> {
+    let site = Site::new()?;
+    let token = site.token("manager")?;
+    let manager = site.stranger().bearer(&token);
+    let address = site.url.trim_start_matches("http://");
+    for number in 0..40 {
+        let body = json!({"name": format!("left-{number}")}).to_string();
+        let request = format!(
+            "POST /api/v1/commands/fleet.create-group HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // Closed without reading a byte of the answer.
+        TcpStream::connect(address)?.write_all(request.as_bytes())?;
+    }
+    end_to_end::soon("every job that was stored has ended", || {
+        let jobs = manager.rows("fleet/jobs?limit=1000")?;
+        let ended = jobs.iter().filter(|job| job["state"] == "succeeded").count();
+        Ok((ended == jobs.len() && manager.rows("fleet/groups?limit=1000")?.len() == ended).then_some(()))
+    })
+}
+
+fn a_result_is_what_was_declared() -> Result<()> {
+    let (_network, _site, manager, _machines) = counting(&["alder"])?;
+    for (command, arguments) in [("misfit", json!({"machine": "alder"})), ("misfit-here", json!({}))] {
+        let id = manager.submit(&format!("counter.{command}"), &arguments)?;
+        let job = manager.job_in(&id, FINAL)?;
+        ensure!(job["state"] == "failed" && job["result"].is_null(), "{job}");
+        ensure!(job["problem"]["field"] == "count" && job["problem"]["fix"].is_string(), "{job}");
+    }
+    Ok(())
 }

@@ -14,8 +14,9 @@ use axum::response::{IntoResponse, Response};
 use fleet::Lookup as _;
 use identity::audit;
 use jiff::Timestamp;
-use jobs::{Job, Lookup as _, OperatorRef, Submission, TargetMachine};
-use schema::{Command, JobTarget, Object, Problem, TargetKind};
+use jobs::{JobId, Lookup as _, OperatorRef, Submission, Submitted, TargetMachine};
+use parking_lot::Mutex;
+use schema::{Command, InputSchema, JobTarget, Object, Problem, TargetKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -35,46 +36,59 @@ pub(super) async fn submit(
     let id = manifest.command_id(&command.id);
     let target = take_target(command, &mut arguments)?;
     let mut input = surface::validate_input(command, &arguments)?;
-    let redacted = audit::redact(&input, &schema::InputSchema::read(&command.input)?);
-    let secrets = once::split_input(command, &mut input);
+    let schema = InputSchema::read(&command.input)?;
+    let redacted = audit::redact(&input, &schema);
+    let secrets = once::take_out(&schema.properties, &mut input);
 
     let operator = OperatorRef { id: caller.actor.id.to_string(), name: caller.actor.name.clone() };
     let mut submission = Submission::new(&id, command, input, operator);
     submission.target = target;
     submission.idempotency_key = idempotency_key(&headers)?;
-    let (job, new) = store(&app, &caller, submission, redacted).await?;
-    app.once.keep_input(job, secrets.clone());
-    for child in &new {
-        app.once.keep_input(child.id, secrets.clone());
-    }
-    app.dispatch(new).await?;
+    // Whoever asked may go away now: what is asked for is stored and given out all the same.
+    let stored = app.runtime.detached(store(app.clone(), caller, submission, secrets, redacted)).await;
+    let job = stored.unwrap_or_else(|| Err(Problem::internal("storing the job failed.")))?;
     let location = format!("/api/v1/jobs/{job}");
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(json!({"job": job}))).into_response())
 }
 
+/// Stores the job, with its secrets in memory before anyone can see it, and wakes the reconciler.
 async fn store(
-    app: &App,
-    caller: &Caller,
+    app: Arc<App>,
+    caller: Caller,
     mut submission: Submission,
+    secrets: Object,
     redacted: Object,
-) -> Result<(jobs::JobId, Vec<Job>), Problem> {
-    let actor = caller.actor.clone();
+) -> Result<JobId, Problem> {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let (own, keeping) = (app.clone(), kept.clone());
     let write = move |store: &mut database::Write<'_>| {
         (submission.machines, submission.group_name) = machines(store, &submission.target)?;
         let (command, target) = (submission.command.clone(), submission.target.clone());
         let now = Timestamp::now();
-        let submitted = jobs::submit(store, submission, now)?;
-        if submitted.repeated {
-            return Ok((submitted.job, Vec::new()));
+        let Submitted { job, repeated } = jobs::submit(store, submission, now)?;
+        let runs: Vec<JobId> = match store.children(job)? {
+            children if children.is_empty() => vec![job],
+            children => children.iter().map(|child| child.id).collect(),
+        };
+        if repeated {
+            let same = runs.iter().all(|run| own.once.same_input(*run, &secrets));
+            return if same { Ok(job) } else { Err(jobs::key_was_used().into()) };
         }
-        let detail = json!({"job": submitted.job, "input": redacted});
+        for run in &runs {
+            own.once.keep_input(*run, secrets.clone());
+        }
+        *keeping.lock() = runs;
+        let detail = json!({"job": job, "input": redacted});
         let target = serde_json::to_value(target).ok().map(|target| target.to_string());
-        audit::append(store, records::entry(&actor, &command, target, detail), now)?;
-        let mut new = store.children(submitted.job)?;
-        new.extend(store.job(submitted.job)?);
-        Ok((submitted.job, new))
+        audit::append(store, records::entry(&caller.actor, &command, target, detail), now)?;
+        Ok(job)
     };
-    Ok(app.database.write(write).await?)
+    let stored = app.database.write(write).await;
+    if stored.is_err() {
+        kept.lock().iter().for_each(|run| app.once.forget_input(*run));
+    }
+    app.due.notify_one();
+    Ok(stored?)
 }
 
 fn machines(store: &database::Write<'_>, target: &JobTarget) -> Result<(Vec<TargetMachine>, Option<String>), Problem> {

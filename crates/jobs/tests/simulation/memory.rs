@@ -43,6 +43,10 @@ impl Lookup for Memory {
         Ok(self.all(|job| job.machine.is_none() && !job.is_parent && !job.state.is_final()))
     }
 
+    fn queued_jobs(&self, reaches: &dyn Fn(Option<Uuid>) -> bool) -> Result<Vec<Job>, Problem> {
+        Ok(self.all(|job| job.state == JobState::Queued && !job.is_parent && reaches(job.machine)))
+    }
+
     fn due_jobs(&self, now: Timestamp) -> Result<Vec<Job>, Problem> {
         Ok(self.all(|job| jobs::due_at(job).is_some_and(|due| due <= now)))
     }

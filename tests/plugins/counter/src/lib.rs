@@ -52,9 +52,37 @@ async fn crash(ctx: Ctx, (): ()) -> Result<()> {
     std::process::abort()
 }
 
+/// Answers something else than its command declares.
+async fn misfit(_: Ctx, (): ()) -> Result<Value> {
+    Ok(json!({"count": "many"}))
+}
+
+/// The same on the administrator as on a machine.
+fn here(command: &mut sdk::schema::Command, on_interrupt: OnInterrupt) {
+    command.on_interrupt = on_interrupt;
+    command.target.on = sdk::schema::TargetKind::Administrator;
+}
+
+fn declared_misfit(command: &mut sdk::schema::Command) {
+    command.output = Some(json!({"type": "object", "properties": {"count": {"type": "integer"}}}));
+}
+
 fn app() -> App {
     App::new("org.example.counter")
         .title("Counter")
+        .command("append-here", "Append once here", append)
+        .command_options(|command| here(command, OnInterrupt::Report))
+        .command("append-again-here", "Append here, again if cut off", append)
+        .command_options(|command| here(command, OnInterrupt::Rerun))
+        .command("append-on-here", "Append here, going on where it was cut off", append_in_steps)
+        .command_options(|command| here(command, OnInterrupt::Resume))
+        .command("misfit", "Answer something else", misfit)
+        .command_options(declared_misfit)
+        .command("misfit-here", "Answer something else here", misfit)
+        .command_options(|command| {
+            declared_misfit(command);
+            here(command, OnInterrupt::Report);
+        })
         .command("append", "Append once", append)
         .command_options(|command| command.on_interrupt = OnInterrupt::Report)
         .command("append-again", "Append, again if cut off", append)
