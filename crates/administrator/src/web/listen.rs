@@ -1,6 +1,7 @@
 //! Accepts connections of browsers and programs: plain HTTP on loopback only, TLS everywhere else. Slow and too many
 //! connections are bounded here, before any handler sees them.
 
+use super::limits::Places;
 use crate::runtime::Runtime;
 use axum::Router;
 use axum::extract::Request;
@@ -18,6 +19,8 @@ use tower::ServiceExt as _;
 
 /// Most connections at once.
 const MAX_CONNECTIONS: usize = 4096;
+/// Most connections of one peer, so that none can take the places of all.
+const MAX_OF_PEER: usize = 512;
 /// Longest time a client may take for a TLS handshake or the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -28,16 +31,21 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// Serves `router` on `listener` until the runtime stops.
 pub(crate) fn serve(runtime: &Runtime, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let of_peers = Places::new(MAX_OF_PEER);
     let spawner = runtime.clone();
     runtime.spawn(async move {
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let Some(of_peer) = of_peers.take(peer.ip()) else {
+                        tracing::debug!(%peer, "a peer has too many connections");
+                        continue;
+                    };
                     let connection = connection(stream, peer, tls.clone(), router.clone(), spawner.clone());
                     spawner.spawn_to_end(async move {
                         connection.await;
-                        drop(place);
+                        drop((place, of_peer));
                     });
                 }
                 Err(error) => {
