@@ -111,6 +111,7 @@ async fn parameter(parts: &mut Parts, name: &str) -> Result<String, Problem> {
 
 fn not_signed_in() -> Problem {
     Problem::new(Code::Unauthenticated, "you are not signed in, or the session has ended.")
+        .fix("Sign in at the console; a program sends `Authorization: Bearer TOKEN`.")
 }
 
 /// A token wins over a cookie; a header that is no bearer token is refused rather than passed over.
@@ -121,7 +122,8 @@ fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
             Some((scheme, word)) if scheme.eq_ignore_ascii_case("bearer") => {
                 Ok(Some(Credential::Token(word.trim().to_owned())))
             }
-            _ => Err(Problem::new(Code::Unauthenticated, "this authorization is no bearer token.")),
+            _ => Err(Problem::new(Code::Unauthenticated, "this authorization is no bearer token.")
+                .fix("Send `Authorization: Bearer TOKEN`.")),
         };
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -170,6 +172,19 @@ impl App {
     /// Who holds this credential now; `None` where nobody does any more.
     async fn resolve(&self, credential: Credential) -> Result<Option<Caller>, Problem> {
         let now = Timestamp::now();
+        let Some((caller, due)) = self.find(credential, now).await? else { return Ok(None) };
+        if let Some(due) = due {
+            due.store(&self.database, now).await?;
+        }
+        Ok(Some(caller))
+    }
+
+    /// Who holds it, and whether its use is to be stored. A connection that only stays open is no use of a session.
+    async fn find(
+        &self,
+        credential: Credential,
+        now: Timestamp,
+    ) -> Result<Option<(Caller, Option<session::Due>)>, Problem> {
         let asked = credential.clone();
         let found = self.database.read(move |store| {
             Ok(match asked {
@@ -183,20 +198,17 @@ impl App {
             })
         });
         let Some((actor, setup, due)) = found.await? else { return Ok(None) };
-        if let Some(due) = due {
-            due.store(&self.database, now).await?;
-        }
         let modules = self.modules.current();
         let permissions = Arc::new(Permissions::new(modules.manifests()));
-        Ok(Some(Caller { actor, setup, credential, permissions }))
+        Ok(Some((Caller { actor, setup, credential, permissions }, due)))
     }
 
-    /// Looks again at who a long connection belongs to; false where it must end.
-    pub(crate) async fn recheck(&self, caller: &mut Caller) -> bool {
-        match self.resolve(caller.credential.clone()).await {
-            Ok(Some(now)) => {
+    /// Looks again at who a long connection belongs to and whether it `may` still have it; false where it must end.
+    pub(crate) async fn recheck(&self, caller: &mut Caller, may: impl FnOnce(&Caller) -> Result<(), Problem>) -> bool {
+        match self.find(caller.credential.clone(), Timestamp::now()).await {
+            Ok(Some((now, _))) => {
                 *caller = now;
-                true
+                may(caller).is_ok()
             }
             Ok(None) => false,
             // The database is not to be asked at this moment: nothing is known to have changed.

@@ -1,7 +1,7 @@
 //! `/api/v1/jobs/<id>`: one job, its cancellation and its events.
 
 use super::auth::Caller;
-use super::live::text_of;
+use super::live::{RECHECK, text_of};
 use super::problem::Answer;
 use crate::app::App;
 use crate::records;
@@ -72,6 +72,7 @@ pub(super) async fn events(
 async fn follow(app: &Arc<App>, mut caller: Caller, id: JobId, mut socket: WebSocket) -> Result<(), axum::Error> {
     let mut told = app.told.subscribe();
     let mut grants = app.grants_changed.subscribe();
+    let mut recheck = tokio::time::interval(RECHECK);
     let stopping = app.runtime.stopping();
     if send_whole(app, &caller, id, &mut socket).await? {
         return Ok(());
@@ -83,7 +84,8 @@ async fn follow(app: &Arc<App>, mut caller: Caller, id: JobId, mut socket: WebSo
                 None => return Ok(()),
                 Some(message) => drop(text_of(message?)),
             },
-            _ = grants.changed() => if !app.recheck(&mut caller).await { return Ok(()) },
+            _ = grants.changed() => if !app.recheck(&mut caller, |caller| caller.may("read")).await { return Ok(()) },
+            _ = recheck.tick() => if !app.recheck(&mut caller, |caller| caller.may("read")).await { return Ok(()) },
             event = told.recv() => match event {
                 Ok((of, event)) if of == id => {
                     let ended = matches!(&event, JobEvent::State { state } if state.is_final());

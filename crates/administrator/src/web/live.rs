@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_millis(250);
 /// Most views one connection may watch.
 const MAX_SUBSCRIPTIONS: usize = 32;
 /// How often the right to watch is checked again without being told to.
-const RECHECK: Duration = Duration::from_secs(20);
+pub(super) const RECHECK: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
@@ -121,7 +121,8 @@ impl Connection {
     }
 
     async fn still_allowed(&mut self) -> bool {
-        self.app.recheck(&mut self.caller).await
+        // What each view needs is checked whenever it is asked again.
+        self.app.recheck(&mut self.caller, |_| Ok(())).await
     }
 
     fn touched(&mut self, concerns: impl Fn(&[String]) -> bool) {

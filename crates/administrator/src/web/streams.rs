@@ -7,7 +7,7 @@
 
 use super::auth::Caller;
 use super::jobs::{find, parse};
-use super::live::text_of;
+use super::live::{RECHECK, text_of};
 use super::problem::Answer;
 use crate::app::App;
 use crate::local;
@@ -52,7 +52,7 @@ pub(super) async fn attach(
     check(&app, &job, &stream)?;
     Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |mut socket| async move {
         let served = match open(&app, &job, &stream).await {
-            Ok(duplex) => bridge(&app, caller, duplex, &mut socket).await,
+            Ok(duplex) => bridge(&app, caller, &job.command, duplex, &mut socket).await,
             Err(problem) => socket.send(Message::text(json!({"error": problem}).to_string())).await,
         };
         if let Err(error) = served {
@@ -85,13 +85,21 @@ async fn open(app: &App, job: &Job, stream: &str) -> Result<Duplex, Problem> {
     }
 }
 
-async fn bridge(app: &Arc<App>, mut caller: Caller, duplex: Duplex, socket: &mut WebSocket) -> Result<(), axum::Error> {
+async fn bridge(
+    app: &Arc<App>,
+    mut caller: Caller,
+    command: &str,
+    duplex: Duplex,
+    socket: &mut WebSocket,
+) -> Result<(), axum::Error> {
     let (sender, mut receiver) = duplex.split();
     let (input, queue) = mpsc::unbounded_channel();
     let (taken, mut taken_by_command) = mpsc::unbounded_channel();
     let pump = pump(sender, queue, taken);
     tokio::pin!(pump);
     let mut grants = app.grants_changed.subscribe();
+    let mut recheck = tokio::time::interval(RECHECK);
+    let mut input = Some(input);
     let stopping = app.runtime.stopping();
     let (mut credit, mut room, mut pumping) = (FIRST_CREDIT, FIRST_CREDIT, true);
     loop {
@@ -101,7 +109,14 @@ async fn bridge(app: &Arc<App>, mut caller: Caller, duplex: Duplex, socket: &mut
                 pumping = false;
                 continue;
             }
-            _ = grants.changed() => if app.recheck(&mut caller).await { continue } else { return Ok(()) },
+            _ = grants.changed() => {
+                if app.recheck(&mut caller, |caller| app.may_command(caller, command)).await { continue }
+                return Ok(());
+            }
+            _ = recheck.tick() => {
+                if app.recheck(&mut caller, |caller| app.may_command(caller, command)).await { continue }
+                return Ok(());
+            }
             Some(bytes) = taken_by_command.recv() => {
                 room += bytes;
                 json!({"credit": bytes})
@@ -121,7 +136,7 @@ async fn bridge(app: &Arc<App>, mut caller: Caller, duplex: Duplex, socket: &mut
                     FromClient::Bytes(bytes) => {
                         room -= bytes.len() as u64;
                         // A command that takes no more input is no reason to stop reading what it says.
-                        drop(input.send(Some(bytes)));
+                        drop(input.as_ref().map(|input| input.send(bytes)));
                         continue;
                     }
                     FromClient::Credit(more) => {
@@ -129,7 +144,7 @@ async fn bridge(app: &Arc<App>, mut caller: Caller, duplex: Duplex, socket: &mut
                         continue;
                     }
                     FromClient::End => {
-                        drop(input.send(None));
+                        input = None;
                         continue;
                     }
                     FromClient::Nothing => continue,
@@ -148,16 +163,16 @@ async fn bridge(app: &Arc<App>, mut caller: Caller, duplex: Duplex, socket: &mut
 /// Hands the client's bytes to the command at the command's pace, and says what it took.
 async fn pump(
     mut sender: plugin_host::Sender,
-    mut queue: mpsc::UnboundedReceiver<Option<Bytes>>,
+    mut queue: mpsc::UnboundedReceiver<Bytes>,
     taken: mpsc::UnboundedSender<u64>,
 ) {
-    while let Some(next) = queue.recv().await {
-        let Some(bytes) = next else { return sender.finish() };
+    while let Some(bytes) = queue.recv().await {
         let length = bytes.len() as u64;
         if sender.send(bytes).await.is_err() || taken.send(length).is_err() {
             return;
         }
     }
+    sender.finish();
 }
 
 enum FromClient {
@@ -173,12 +188,26 @@ fn from_client(message: Message, room: u64) -> FromClient {
         if bytes.len() as u64 > room {
             return FromClient::Wrong(Problem::new(Code::Quota, "more bytes came than there was credit for."));
         }
-        return FromClient::Bytes(bytes);
+        // What takes no room must not wait either.
+        return if bytes.is_empty() { FromClient::Nothing } else { FromClient::Bytes(bytes) };
     }
     let Some(text) = text_of(message) else { return FromClient::Nothing };
     match serde_json::from_str::<Steer>(&text) {
         Ok(Steer { end: true, .. }) => FromClient::End,
         Ok(Steer { credit, .. }) => FromClient::Credit(credit),
         Err(error) => FromClient::Wrong(Problem::bad_request(format!("this steers nothing: {error}."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_takes_no_room_is_not_kept() {
+        assert!(matches!(from_client(Message::Binary(Bytes::new()), 10), FromClient::Nothing));
+        assert!(matches!(from_client(Message::Binary(Bytes::from_static(b"x")), 10), FromClient::Bytes(_)));
+        assert!(matches!(from_client(Message::Binary(Bytes::from_static(b"xy")), 1), FromClient::Wrong(_)));
+        assert!(matches!(from_client(Message::text(r#"{"end": true}"#), 0), FromClient::End));
     }
 }
