@@ -13,8 +13,8 @@ mod waist;
 
 pub use load::{Library, LoadError};
 pub use verbs::{
-    Buffer, GONE, HostObject, HostVerbs, INITIAL_CREDIT, MAX_FRAME, MAX_MESSAGE, PluginObject, PluginVerbs, REFUSED,
-    credit_arg, credit_of, emit, host_object, level, plugin_object, signal,
+    Buffer, GONE, HostObject, HostVerbs, INITIAL_CREDIT, MAX_FRAME, PluginObject, PluginVerbs, REFUSED, credit_arg,
+    credit_of, emit, host_object, level, plugin_object, signal,
 };
 pub use waist::Info;
 

@@ -54,12 +54,11 @@ pub mod level {
     pub const TRACE: u8 = 5;
 }
 
-/// Bytes either side may send on a stream, or in messages of an operation (stream 0), before it was granted any.
+/// Credit either side has on a stream, or for messages of an operation (stream 0), before it was granted any. A frame or
+/// message costs its bytes and 64 more; one that is begun with credit left may overdraw it.
 pub const INITIAL_CREDIT: i64 = 512 * 1024;
 /// Longest frame of a stream in bytes.
 pub const MAX_FRAME: usize = 256 * 1024;
-/// Longest JSON message in bytes.
-pub const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 /// `emit` or `feed` was for an operation or stream that is over.
 pub const GONE: i64 = -1;
 /// `emit` or `feed` broke the rules: too long, beyond its credit, of an unknown kind.
@@ -77,7 +76,7 @@ pub fn credit_of(arg: u64) -> (u32, u32) {
 
 /// What a host implements. No method may block; each may be called from any thread.
 pub trait HostVerbs: Send + Sync + 'static {
-    /// Returns the credit left on the stream, [`GONE`] or [`REFUSED`].
+    /// Returns the credit left on the stream (none where it is overdrawn), [`GONE`] or [`REFUSED`].
     fn emit(&self, op: u64, kind: u32, stream: u32, data: Buffer) -> i64;
     fn request(&self, op: u64, request: u64, method: &str, payload: &[u8]);
     fn log(&self, level: u8, target: &str, json: &[u8]);
@@ -87,7 +86,7 @@ pub trait HostVerbs: Send + Sync + 'static {
 pub trait PluginVerbs: Send + Sync + 'static {
     fn start(&self, op: u64, method: &str, meta: &[u8], payload: &[u8]);
     fn signal(&self, op: u64, kind: u32, arg: u64, data: &[u8]);
-    /// Returns the credit left on the stream, [`GONE`] or [`REFUSED`].
+    /// Returns the credit left on the stream (none where it is overdrawn), [`GONE`] or [`REFUSED`].
     fn feed(&self, op: u64, stream: u32, frame: Buffer) -> i64;
 }
 

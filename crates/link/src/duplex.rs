@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
 /// What a frame costs beside its data, so that many small ones are bounded too.
-const FRAME_COST: u32 = 64;
+const FRAME_COST: u32 = schema::FRAME_COST as u32;
 /// Consumed bytes that are worth a message.
 const GRANT_AT: u32 = STREAM_WINDOW / 4;
 /// How long the other side may take to answer the end of a connection.

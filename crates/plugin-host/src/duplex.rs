@@ -2,7 +2,7 @@
 
 use abi::{INITIAL_CREDIT, MAX_FRAME};
 use bytes::Bytes;
-use schema::{Code, Problem};
+use schema::{Code, FRAME_COST, Problem};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ pub(crate) trait Sink: Send + Sync {
 /// Whom a receiver tells what it took.
 pub(crate) trait Credit: Send + Sync {
     fn taken(&self, bytes: usize);
+    /// It takes no more, or everything was taken. Told more than once.
     fn closed(&self);
 }
 
@@ -109,7 +110,7 @@ impl Sender {
     pub async fn send(&mut self, mut bytes: Bytes) -> Result<(), Closed> {
         while !bytes.is_empty() {
             let frame = bytes.split_to(bytes.len().min(MAX_FRAME));
-            let permits = self.credit.acquire_many(frame.len() as u32).await.map_err(|_| Closed)?;
+            let permits = self.credit.acquire_many(cost(frame.len()) as u32).await.map_err(|_| Closed)?;
             permits.forget();
             if self.ended || !self.sink.frame(frame) {
                 return Err(Closed);
@@ -120,7 +121,7 @@ impl Sender {
 
     /// Whether `bytes` could be sent without waiting.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.credit.available_permits() >= bytes
+        self.credit.available_permits() >= cost(bytes)
     }
 
     /// Ends this direction; the other stays.
@@ -158,14 +159,18 @@ impl Receiver {
         }
         match self.frames.recv().await {
             Some(Ok(frame)) => {
-                self.credit.taken(frame.len());
+                self.credit.taken(cost(frame.len()));
                 Some(Ok(frame))
             }
             Some(Err(problem)) => {
                 self.failed = true;
+                self.credit.closed();
                 Some(Err(problem))
             }
-            None => None,
+            None => {
+                self.credit.closed();
+                None
+            }
         }
     }
 
@@ -180,6 +185,11 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.credit.closed();
     }
+}
+
+/// What a frame is worth in credit.
+fn cost(bytes: usize) -> usize {
+    bytes + FRAME_COST
 }
 
 struct Pipe {

@@ -2,7 +2,7 @@
 
 use crate::child::{NotStarted, Runner, Spawner};
 use crate::in_process::{NoAnswer, apart};
-use crate::plugin::{Desired, Found, Plugin, Shared, explain};
+use crate::plugin::{Desired, Found, Plugin, Shared, aborts, explain};
 use crate::runner::not_loaded;
 use crate::store::{Stored, store};
 use crate::wire::{Failed, Setup};
@@ -154,7 +154,10 @@ impl Host {
     async fn probe(&self, stored: &Stored) -> Result<Found, Failed> {
         let (json, panic_unwind) = match self.shared.config.transport {
             Transport::Runner => self.probe_in_runner(stored).await?,
-            Transport::InProcess => probe_here(stored, self.shared.config.limits.open).await?,
+            Transport::InProcess => match probe_here(stored, self.shared.config.limits.open).await? {
+                Some(json) => (json, true),
+                None => self.probe_in_runner(stored).await?,
+            },
         };
         let manifest = Manifest::parse(json.as_bytes()).map_err(|faults| Failed {
             cause: match (json.is_empty(), faults.first()) {
@@ -169,11 +172,7 @@ impl Host {
 
     async fn probe_in_runner(&self, stored: &Stored) -> Result<(String, bool), Failed> {
         let (config, vendor) = (&self.shared.config, "Report it to the plugin's vendor.");
-        let program = config.runner.as_ref().ok_or_else(|| Failed {
-            cause: "This host has no program for runners.".to_owned(),
-            remedy: vendor.to_owned(),
-            details: None,
-        })?;
+        let program = config.runner.as_ref().ok_or_else(aborts)?;
         let setup = Setup {
             library: stored.path.clone(),
             plugin: stored.blake3.clone(),
@@ -260,8 +259,14 @@ impl Host {
             }
             _ => {}
         }
-        let board = known.board(self.shared.config.limits.wait_for_start, || self.plugin(plugin)).await?;
-        board.begin(&method, meta, &payload)
+        loop {
+            let board = known.board(self.shared.config.limits.wait_for_start, || self.plugin(plugin)).await?;
+            // An instance that ended meanwhile is waited for once more: another one comes, or a problem.
+            if let Some(operation) = board.begin(&method, meta.clone(), &payload)? {
+                return Ok(operation);
+            }
+            known.passed(&board).await;
+        }
     }
 
     fn unknown(&self, plugin: &str) -> Problem {
@@ -302,12 +307,14 @@ impl Host {
     }
 }
 
-/// Reads the manifest in this process, which trusts the plugin.
-async fn probe_here(stored: &Stored, limit: Duration) -> Result<(String, bool), Failed> {
+/// Reads the manifest in this process, which trusts the plugin; nothing where it aborts on a panic.
+async fn probe_here(stored: &Stored, limit: Duration) -> Result<Option<String>, Failed> {
     let path = stored.path.clone();
     let reading = apart(limit, move || {
         let library = Library::load(&path).map_err(|e| not_loaded(&e))?;
-        Ok((String::from_utf8_lossy(&library.manifest()).into_owned(), library.info().panic_unwind))
+        // A panic while it makes its manifest would end this process.
+        let unwinds = library.info().panic_unwind;
+        Ok(unwinds.then(|| String::from_utf8_lossy(&library.manifest()).into_owned()))
     });
     let vendor = || "Report it to the plugin's vendor.".to_owned();
     match reading.await {

@@ -109,6 +109,14 @@ impl Plugin {
         }
     }
 
+    /// Waits until this instance is no longer the one that is called.
+    pub(crate) async fn passed(&self, board: &Arc<Switchboard>) {
+        let mut current = self.board.clone();
+        let other = |now: &Option<Arc<Switchboard>>| !now.as_ref().is_some_and(|now| Arc::ptr_eq(now, board));
+        // A supervisor that is gone has passed too.
+        let _ = current.wait_for(other).await;
+    }
+
     pub(crate) fn want(&self, change: impl FnOnce(Desired) -> Desired) {
         self.desired.send_modify(|desired| *desired = change(*desired));
     }
@@ -215,6 +223,15 @@ impl Supervisor {
     /// Whether this instance belongs into a runner.
     fn needs_runner(&self) -> bool {
         self.shared.config.transport == Transport::Runner || !self.found.panic_unwind
+    }
+}
+
+/// A plugin that would take this process with it.
+pub(crate) fn aborts() -> Failed {
+    Failed {
+        cause: "The plugin is built to abort on a panic and would end this program with it.".to_owned(),
+        remedy: "Let it run in a runner, or build it with panic = \"unwind\".".to_owned(),
+        details: None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::wire::{Failed, Frame, Hello, Setup};
 use abi::{GONE, HostVerbs, INITIAL_CREDIT, Library, LoadError, PluginObject, credit_of, emit, signal};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
+use schema::FRAME_COST;
 use socket::Socket;
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -62,16 +63,15 @@ fn run(setup: &Setup, socket: &Arc<Socket>, buffer: &mut BytesMut) -> Result<(),
     })?;
     socket.write(Frame::Ready);
     while let Some(frame) = socket.read(buffer) {
-        if dispatch(frame, &plugin, &host) {
-            break;
-        }
+        dispatch(frame, &plugin, &host);
     }
-    // The plugin's threads may hang; nothing is worth waiting for them.
+    // The host has closed its end, when everything had ended or long after that. The plugin's threads may hang; nothing
+    // is worth waiting for them.
     Ok(())
 }
 
-/// Carries out one verb; whether it was the last.
-fn dispatch(frame: Frame, plugin: &PluginObject, host: &RemoteHost) -> bool {
+/// Carries out one verb.
+fn dispatch(frame: Frame, plugin: &PluginObject, host: &RemoteHost) {
     match frame {
         Frame::Start { op, method, meta, payload } => {
             host.credit.lock().insert((op, 0), INITIAL_CREDIT);
@@ -80,7 +80,6 @@ fn dispatch(frame: Frame, plugin: &PluginObject, host: &RemoteHost) -> bool {
         Frame::Signal { op, kind, arg, data } => {
             host.grant(op, kind, arg);
             plugin.signal(op, kind, arg, &data);
-            return kind == signal::SHUTDOWN;
         }
         Frame::Feed { op, stream, frame } => {
             // A stream that is over needs no answer: its end is on the way.
@@ -89,7 +88,6 @@ fn dispatch(frame: Frame, plugin: &PluginObject, host: &RemoteHost) -> bool {
         Frame::Ping(n) => host.socket.write(Frame::Pong(n)),
         _ => {}
     }
-    false
 }
 
 /// The host, as the plugin in a runner sees it.
@@ -118,20 +116,29 @@ impl RemoteHost {
 
     fn spend(&self, op: u64, kind: u32, stream: u32, bytes: usize) -> i64 {
         let mut credit = self.credit.lock();
+        if kind == emit::OPEN && credit.contains_key(&(op, 0)) {
+            credit.insert((op, stream), INITIAL_CREDIT);
+        }
         match kind {
             emit::DONE | emit::FAULT => {
                 credit.retain(|(one, _), _| *one != op);
                 0
             }
-            emit::OPEN => {
-                credit.insert((op, stream), INITIAL_CREDIT);
+            emit::FRAME => credit.get_mut(&(op, stream)).map_or(GONE, |left| {
+                *left -= (bytes + FRAME_COST) as i64;
+                (*left).max(0)
+            }),
+            emit::END => {
+                credit.remove(&(op, stream));
                 0
             }
-            emit::FRAME => credit.get_mut(&(op, stream)).map_or(GONE, |left| {
-                *left -= bytes as i64;
-                *left
+            _ => credit.get_mut(&(op, 0)).map_or(GONE, |left| {
+                if matches!(kind, emit::ROWS | emit::WARN | emit::CHECKPOINT | emit::OPEN) {
+                    *left -= (bytes + FRAME_COST) as i64;
+                }
+                // Overdrawn is no credit; less than none means something else.
+                (*left).max(0)
             }),
-            _ => credit.get(&(op, 0)).copied().unwrap_or(GONE),
         }
     }
 }

@@ -3,34 +3,32 @@
 //! Both transports end here, so that a plugin looks the same to its callers wherever it runs. Nothing here blocks.
 
 mod op;
+mod requests;
+mod words;
 
 pub(crate) use op::Op;
+pub(crate) use words::one_line;
 
 use crate::duplex::{Receiver, Sender};
-use crate::{Duplex, Level, Limits, Method, OpEvent, Operation, Services};
-use abi::{Buffer, GONE, HostVerbs, INITIAL_CREDIT, MAX_FRAME, MAX_MESSAGE, REFUSED, credit_arg, emit, signal};
+use crate::{Duplex, Limits, Method, OpEvent, Operation, Services};
+use abi::{Buffer, GONE, HostVerbs, INITIAL_CREDIT, MAX_FRAME, REFUSED, credit_arg, emit, signal};
 use bytes::Bytes;
 use op::{HostStream, OpCredit, OpSink};
-use parking_lot::Mutex;
-use schema::{
-    CallMeta, ChannelOpen, ChannelOpened, Code, FilesDir, FilesPath, HostRequest, Object, OpenStream, Problem, Reply,
-    Start, neutral_text,
-};
-use serde::de::DeserializeOwned;
+use parking_lot::{Mutex, RwLock};
+use schema::{CallMeta, Code, FRAME_COST, MAX_PAYLOAD, OpenStream, Problem, Start, read_payload};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
+use words::{cut_off, plain, plain_progress};
 
 /// Grants are gathered up to this many bytes.
 const GRANT_STEP: usize = 64 * 1024;
 /// Most bytes a plugin may grant beyond what is used up.
 const MOST_CREDIT: usize = 64 * INITIAL_CREDIT as usize;
-/// Longest log record in bytes.
-const LONGEST_RECORD: usize = 64 * 1024;
 
 /// How verbs reach the plugin. No method blocks.
 pub(crate) trait Link: Send + Sync {
@@ -49,14 +47,25 @@ pub(crate) struct Switchboard {
     files: String,
     tasks: TaskTracker,
     runtime: tokio::runtime::Handle,
-    link: OnceLock<Arc<dyn Link>>,
-    operations: Mutex<HashMap<u64, Arc<Op>>>,
+    /// The instance that answers; none before it is open and after it has ended.
+    link: RwLock<Option<Arc<dyn Link>>>,
+    operations: Mutex<Operations>,
+    /// The last operation has ended.
+    idle: Notify,
     next: AtomicU64,
     /// What whoever runs the plugin should know.
     notes: mpsc::UnboundedSender<Note>,
     /// The instance is about to be ended by force; a new one comes.
     doomed: std::sync::atomic::AtomicBool,
     force_ends_all: bool,
+}
+
+/// Operations by number.
+#[derive(Default)]
+struct Operations {
+    running: HashMap<u64, Arc<Op>>,
+    /// The instance ends, so that nothing may begin any more.
+    closed: bool,
 }
 
 /// What a switchboard is made of.
@@ -91,8 +100,9 @@ impl Switchboard {
             files,
             tasks,
             runtime: tokio::runtime::Handle::current(),
-            link: OnceLock::new(),
+            link: RwLock::default(),
             operations: Mutex::default(),
+            idle: Notify::new(),
             next: AtomicU64::new(1),
             notes,
             doomed: false.into(),
@@ -102,34 +112,45 @@ impl Switchboard {
 
     /// Joins the instance that answers. Once.
     pub(crate) fn join(&self, link: Arc<dyn Link>) {
-        // A second link would be a second instance, which gets a switchboard of its own.
-        let _ = self.link.set(link);
+        *self.link.write() = Some(link);
     }
 
-    /// Begins an operation.
-    pub(crate) fn begin(&self, method: &Method, call: CallMeta, payload: &Value) -> Result<Operation, Problem> {
+    /// Begins an operation; nothing where the instance is ending.
+    pub(crate) fn begin(&self, method: &Method, call: CallMeta, payload: &Value) -> Result<Option<Operation>, Problem> {
         let board = self.me.upgrade().ok_or_else(|| Problem::internal("the plugin is gone."))?;
-        let link = self.link.get().ok_or_else(|| Problem::new(Code::Unavailable, "the plugin is not open yet."))?;
         let payload = serde_json::to_vec(payload).map_err(|e| Problem::internal(e.to_string()))?;
         let (wire, name) = method.wire();
         let meta = serde_json::to_vec(&Start { name: name.to_owned(), call: call.clone() })
             .map_err(|e| Problem::internal(e.to_string()))?;
-        if payload.len() + meta.len() > MAX_MESSAGE {
+        if payload.len() + meta.len() > MAX_PAYLOAD {
             return Err(Problem::new(Code::Quota, format!("an input of {} bytes is too long.", payload.len())));
         }
         let op = Op::new(self.next.fetch_add(1, Ordering::Relaxed), call);
         {
             let mut operations = self.operations.lock();
-            if operations.len() >= self.limits.operations {
+            if operations.closed {
+                return Ok(None);
+            }
+            if operations.running.len() >= self.limits.operations {
                 return Err(Problem::new(Code::Busy, "the plugin has too many operations at a time."));
             }
-            operations.insert(op.id, op.clone());
+            operations.running.insert(op.id, op.clone());
         }
-        link.start(op.id, wire, meta, payload);
+        if let Some(link) = self.link() {
+            link.start(op.id, wire, meta, payload);
+        }
         if let Some(timeout) = op.call.timeout_ms {
             self.end_later(&op, Duration::from_millis(timeout), Code::Deadline);
         }
-        Ok(Operation { op, board, ended: false })
+        Ok(Some(Operation { op, board, ended: false }))
+    }
+
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link.read().clone()
+    }
+
+    fn operation(&self, op: u64) -> Option<Arc<Op>> {
+        self.operations.lock().running.get(&op).cloned()
     }
 
     fn end_later(&self, op: &Arc<Op>, after: Duration, code: Code) {
@@ -180,22 +201,52 @@ impl Switchboard {
         }
     }
 
-    /// Ends every operation with this problem; the instance is gone.
-    pub(crate) fn fail_all(&self, problem: &Problem) {
-        let operations: Vec<_> = self.operations.lock().values().cloned().collect();
-        for op in operations {
+    /// Ends every operation with this problem and begins none any more; the instance is gone.
+    pub(crate) fn close(&self, problem: &Problem) {
+        for op in self.begin_no_more() {
             self.end(&op, Err(problem.clone()));
         }
+        // The plugin holds this switchboard; without this neither would ever be let go.
+        *self.link.write() = None;
     }
 
-    /// Asks every operation to stop and the plugin to end.
-    pub(crate) fn shut_down(&self) {
+    /// Asks every operation to stop and the plugin to end, and waits until they have, at most for `limit`.
+    pub(crate) async fn wind_down(&self, limit: Duration) {
+        for op in self.begin_no_more() {
+            op.begin_stop(Code::Unavailable);
+        }
         self.signal(0, signal::SHUTDOWN, 0, &[]);
+        let idle = async {
+            loop {
+                let mut idle = std::pin::pin!(self.idle.notified());
+                idle.as_mut().enable();
+                if self.operations.lock().running.is_empty() {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        // What has not ended by then ends with the instance.
+        let _ = tokio::time::timeout(limit, idle).await;
+    }
+
+    fn begin_no_more(&self) -> Vec<Arc<Op>> {
+        let mut operations = self.operations.lock();
+        operations.closed = true;
+        operations.running.values().cloned().collect()
     }
 
     fn end(&self, op: &Arc<Op>, result: Result<Value, Problem>) -> bool {
-        self.operations.lock().remove(&op.id);
-        op.end(result)
+        let ended = op.end(result);
+        let idle = {
+            let mut operations = self.operations.lock();
+            operations.running.remove(&op.id);
+            operations.running.is_empty()
+        };
+        if idle {
+            self.idle.notify_waiters();
+        }
+        ended
     }
 
     pub(crate) async fn next_event(&self, op: &Op) -> OpEvent {
@@ -232,22 +283,35 @@ impl Switchboard {
     }
 
     pub(crate) fn signal(&self, op: u64, kind: u32, arg: u64, data: &[u8]) {
-        if let Some(link) = self.link.get() {
+        if let Some(link) = self.link() {
             link.signal(op, kind, arg, data);
         }
     }
 
     pub(crate) fn feed(&self, op: u64, stream: u32, frame: Bytes) {
-        if let Some(link) = self.link.get() {
+        if let Some(link) = self.link() {
             link.feed(op, stream, frame);
         }
     }
 
     /// Something of a plugin's that breaks the rules: the operation ends, the plugin is told, the host goes on.
     fn breach(&self, op: &Arc<Op>, what: &str) -> i64 {
-        let problem = Problem::internal(format!("the plugin broke the contract: {what}."))
-            .fix("Report it to the plugin's vendor.");
-        if self.end(op, Err(problem)) {
+        self.refuse(op, Problem::internal(format!("the plugin broke the contract: {what}.")))
+    }
+
+    /// A message that cannot be taken: too much of it is a quota, anything else a breach.
+    fn unread(&self, op: &Arc<Op>, what: &str, problem: &Problem) -> i64 {
+        match problem.code {
+            Code::Quota => {
+                let text = format!("the plugin said too much: {what} is not passed on, {}", problem.message);
+                self.refuse(op, Problem::new(Code::Quota, text))
+            }
+            _ => self.breach(op, &format!("{what} cannot be read")),
+        }
+    }
+
+    fn refuse(&self, op: &Arc<Op>, problem: Problem) -> i64 {
+        if self.end(op, Err(problem.fix("Report it to the plugin's vendor."))) {
             self.signal(op.id, signal::CANCEL, 0, &[]);
         }
         REFUSED
@@ -255,10 +319,7 @@ impl Switchboard {
 
     /// `emit` of a plugin, on whichever way it came.
     pub(crate) fn emitted(&self, op: u64, kind: u32, stream: u32, data: Bytes) -> i64 {
-        let Some(op) = self.operations.lock().get(&op).cloned() else { return GONE };
-        if data.len() > MAX_MESSAGE {
-            return self.breach(&op, "a message is too long");
-        }
+        let Some(op) = self.operation(op) else { return GONE };
         match kind {
             emit::FRAME if data.len() > MAX_FRAME => self.breach(&op, "a frame is too long"),
             emit::FRAME => match op.frame(stream, data) {
@@ -266,63 +327,67 @@ impl Switchboard {
                 Err(what) => self.breach(&op, what),
             },
             emit::END => {
-                let problem = if data.is_empty() { None } else { read(&data).or_else(|| Some(cut_off())) };
+                let read = |data: &[u8]| read_payload::<Problem>(data).map_or_else(|_| cut_off(), plain);
+                let problem = (!data.is_empty()).then(|| read(&data));
                 op.end_of_stream(stream, problem);
                 0
             }
             emit::CREDIT => self.granted(&op, stream, &data),
-            emit::PROGRESS => match read(&data) {
-                Some(progress) => op.progress(progress),
-                None => self.breach(&op, "its progress cannot be read"),
+            emit::PROGRESS => match read_payload(&data) {
+                Ok(progress) => op.progress(plain_progress(progress)),
+                Err(problem) => self.unread(&op, "its progress", &problem),
             },
             emit::DONE => self.done(&op, &data),
-            emit::FAULT => {
-                let problem = read::<Problem>(&data).map(plain);
-                let unread = || Problem::internal("the plugin failed and its problem cannot be read.");
-                self.end(&op, Err(problem.unwrap_or_else(unread)));
-                0
-            }
+            emit::FAULT => match read_payload(&data) {
+                Ok(problem) => self.over(&op, Err(plain(problem))),
+                Err(problem) => self.unread(&op, "its problem", &problem),
+            },
             _ => self.message(&op, kind, stream, &data),
         }
     }
 
     fn done(&self, op: &Arc<Op>, data: &[u8]) -> i64 {
-        match read::<Value>(data) {
-            Some(value) => {
-                self.end(op, Ok(value));
-                0
-            }
-            None => self.breach(op, "its result is not JSON"),
+        match read_payload(data) {
+            Ok(value) => self.over(op, Ok(value)),
+            Err(problem) => self.unread(op, "its result", &problem),
         }
+    }
+
+    fn over(&self, op: &Arc<Op>, result: Result<Value, Problem>) -> i64 {
+        self.end(op, result);
+        0
     }
 
     /// Messages that count against the operation's own credit.
     fn message(&self, op: &Arc<Op>, kind: u32, stream: u32, data: &[u8]) -> i64 {
-        let cost = data.len() + 64;
+        let cost = data.len() + FRAME_COST;
         let Some(left) = op.spend(cost) else { return self.breach(op, "it sent more than it was granted") };
         let event = match kind {
-            emit::ROWS => read::<Vec<Object>>(data).map(OpEvent::Rows),
-            emit::WARN => read::<Problem>(data).map(|problem| OpEvent::Warn(plain(problem))),
-            emit::CHECKPOINT => read(data).map(OpEvent::Checkpoint),
+            emit::ROWS => op.more_rows(data.len()).and_then(|()| read_payload(data)).map(OpEvent::Rows),
+            emit::WARN => read_payload(data).map(|problem| OpEvent::Warn(plain(problem))),
+            emit::CHECKPOINT => read_payload(data).map(OpEvent::Checkpoint),
             emit::OPEN => return self.opened(op, stream, data, cost, left),
             _ => return self.breach(op, "it sent a message of an unknown kind"),
         };
         match event {
-            Some(event) => {
+            Ok(event) => {
                 op.push(event, cost);
                 left
             }
-            None => self.breach(op, "a message cannot be read"),
+            Err(problem) => self.unread(op, "a message", &problem),
         }
     }
 
     fn opened(&self, op: &Arc<Op>, stream: u32, data: &[u8], cost: usize, left: i64) -> i64 {
-        let Some(open) = read::<OpenStream>(data) else { return self.breach(op, "a message cannot be read") };
+        let open: OpenStream = match read_payload(data) {
+            Ok(open) => open,
+            Err(problem) => return self.unread(op, "a message", &problem),
+        };
         if stream.is_multiple_of(2) {
             return self.breach(op, "it opened a stream with a number of the host's");
         }
         let Some(duplex) = self.add_stream(op, stream) else { return self.breach(op, "it opened too many streams") };
-        op.push(OpEvent::Open { name: neutral_text(&open.name), duplex }, cost);
+        op.push(OpEvent::Open { name: one_line(&open.name), duplex }, cost);
         left
     }
 
@@ -334,81 +399,6 @@ impl Switchboard {
             Ok(()) => 0,
             Err(what) => self.breach(op, what),
         }
-    }
-
-    /// `request` of a plugin, on whichever way it came.
-    pub(crate) fn requested(&self, op: u64, request: u64, method: &str, payload: &[u8]) {
-        let Some(op) = self.operations.lock().get(&op).cloned() else {
-            return self.reply(op, request, Err(Problem::new(Code::Cancelled, "the operation has ended.")));
-        };
-        if payload.len() > MAX_MESSAGE {
-            return self.reply(op.id, request, Err(Problem::new(Code::Quota, "the request is too long.")));
-        }
-        let payload = match read::<Value>(payload) {
-            Some(payload) if method.len() <= 100 => payload,
-            _ => return self.reply(op.id, request, Err(Problem::bad_request("the request cannot be read."))),
-        };
-        if !op.begin_request(self.limits.requests) {
-            let busy = Problem::new(Code::Busy, "the operation has too many requests at a time.");
-            return self.reply(op.id, request, Err(busy));
-        }
-        let (Some(board), method) = (self.me.upgrade(), method.to_owned()) else { return };
-        self.tasks.spawn_on(
-            async move {
-                let answer = tokio::select! {
-                    answer = board.answer(&op, &method, payload) => answer,
-                    () = op.over.cancelled() => Err(Problem::new(Code::Cancelled, "the operation has ended.")),
-                };
-                op.end_request();
-                board.reply(op.id, request, answer);
-            },
-            &self.runtime,
-        );
-    }
-
-    async fn answer(&self, op: &Arc<Op>, method: &str, payload: Value) -> Result<Value, Problem> {
-        match method {
-            FilesDir::METHOD => {
-                FilesDir::read(payload)?;
-                FilesDir::reply(&FilesPath { path: self.files.clone() })
-            }
-            ChannelOpen::METHOD => {
-                let open = ChannelOpen::read(payload)?;
-                let other = self.services.open_channel(&self.plugin, &op.call, &open.key).await?;
-                let (stream, duplex) = self.open_numbered(op, "channel")?;
-                self.tasks.spawn_on(duplex.carry_until(other, op.over.clone()), &self.runtime);
-                ChannelOpen::reply(&ChannelOpened { stream })
-            }
-            _ => self.services.request(&self.plugin, &op.call, method, payload).await,
-        }
-    }
-
-    fn reply(&self, op: u64, request: u64, answer: Result<Value, Problem>) {
-        let reply = match answer {
-            Ok(value) => Reply::Ok(value),
-            Err(problem) => Reply::Fault(problem),
-        };
-        let data = serde_json::to_vec(&reply).unwrap_or_default();
-        self.signal(op, signal::REPLY, request, &data);
-    }
-
-    /// `log` of a plugin, on whichever way it came.
-    pub(crate) fn logged(&self, level: u8, target: &str, json: &[u8]) {
-        if json.len() > LONGEST_RECORD || target.len() > 200 {
-            return;
-        }
-        let Some(record @ Value::Object(_)) = read::<Value>(json) else { return };
-        let level = Level::from_wire(level);
-        if record.get("panic") == Some(&Value::Bool(true)) {
-            let text = record.get("message").and_then(Value::as_str).unwrap_or_default();
-            // Nobody listens once the plugin is stopped.
-            let _ = self.notes.send(Note::Panicked(one_line(text)));
-        }
-        let op = record.get("op").and_then(Value::as_u64);
-        if let Some(op) = op.and_then(|op| self.operations.lock().get(&op).cloned()) {
-            op.log(OpEvent::Log { level, target: target.to_owned(), record: record.clone() });
-        }
-        self.services.log(&self.plugin, level, target, record);
     }
 }
 
@@ -426,28 +416,5 @@ impl HostVerbs for Switchboard {
     }
 }
 
-fn read<T: DeserializeOwned>(data: &[u8]) -> Option<T> {
-    serde_json::from_slice(data).ok()
-}
-
-fn cut_off() -> Problem {
-    Problem::new(Code::Unavailable, "the stream was cut off.")
-}
-
-/// A plugin's problem without what could steer a terminal or fill a screen.
-fn plain(mut problem: Problem) -> Problem {
-    problem.message = one_line(&problem.message);
-    problem.fix = problem.fix.map(|fix| one_line(&fix));
-    problem.causes.truncate(16);
-    problem
-}
-
-/// The first line of a text, neutral and of bounded length.
-pub(crate) fn one_line(text: &str) -> String {
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-    let mut short: String = line.chars().take(500).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    neutral_text(&short)
-}
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,13 @@
 //! little endian, the rest is data. A program in any language that speaks them can be a plugin.
 
 use crate::Sandbox;
-use abi::{MAX_FRAME, MAX_MESSAGE};
 use bytes::{Buf, Bytes, BytesMut};
-use schema::{Needs, OpenConfig};
+use schema::{MAX_MESSAGE, Needs, OpenConfig};
 use serde::{Deserialize, Serialize};
 
-/// Longest frame on the socket: a message and its fields.
-pub(crate) const MAX_WIRE: usize = MAX_MESSAGE + MAX_FRAME;
+/// Longest frame on the socket. Well above a message, so that one that is too long ends its operation and not the
+/// plugin.
+pub(crate) const MAX_WIRE: usize = 2 * MAX_MESSAGE;
 
 const EMIT: u8 = 1;
 const REQUEST: u8 = 2;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 /// Bytes of an encoded [`Header`].
 pub const HEADER_BYTES: usize = 24;
 /// Deepest nesting of a payload.
-pub const MAX_DEPTH: usize = 32;
+pub const MAX_DEPTH: usize = schema::MAX_DEPTH;
 /// Layout of the header; the version of the messages is negotiated by `Hello`.
 const LAYOUT: u8 = 1;
 
@@ -110,7 +110,7 @@ impl Frame {
         bytes.advance(2);
         let header = Header { kind, epoch: bytes.get_u64_le(), seq: bytes.get_u32_le(), ack: bytes.get_u32_le() };
         bytes.advance(4);
-        if too_deep(&bytes) {
+        if schema::is_deeper(&bytes, MAX_DEPTH) {
             return Err(FrameError::Depth);
         }
         Ok(Frame { header, payload: bytes })
@@ -120,28 +120,6 @@ impl Frame {
     pub fn message<T: DeserializeOwned>(&self) -> Result<T, FrameError> {
         serde_json::from_slice(&self.payload).map_err(FrameError::Payload)
     }
-}
-
-/// Whether JSON is nested deeper than [`MAX_DEPTH`], told without building anything.
-pub(crate) fn too_deep(json: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -167,10 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_bounded_and_braces_in_text_do_not_count() {
+    fn a_frame_that_is_too_deep_is_refused() {
         let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-        assert!(!too_deep(deep(MAX_DEPTH).as_bytes()));
-        assert!(too_deep(deep(MAX_DEPTH + 1).as_bytes()));
-        assert!(!too_deep(format!(r#""{}\"{}""#, "[".repeat(100), "{".repeat(100)).as_bytes()));
+        let frame = |n: usize| {
+            let mut bytes = Frame::encode(HEADER, &(), 1000).unwrap()[..HEADER_BYTES].to_vec();
+            bytes.extend(deep(n).as_bytes());
+            Frame::decode(bytes.into(), 1000)
+        };
+        assert!(frame(MAX_DEPTH).is_ok());
+        assert!(matches!(frame(MAX_DEPTH + 1), Err(FrameError::Depth)));
     }
 }

@@ -25,7 +25,7 @@ pub const OLDEST_VERSION: u16 = 1;
 /// Optional behaviour of this build. A side uses one only where the other named it too.
 pub const FEATURES: &[&str] = &["streams", "channels", "section-hashes"];
 /// Largest frame of the control channel.
-pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_FRAME_BYTES: usize = schema::MAX_MESSAGE;
 /// Largest first frame of a connection, and largest body of an enrolment.
 pub const MAX_HELLO_BYTES: usize = 256 * 1024;
 /// Path of the control channel on the agents' port.

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use schema::Problem;
 
-use crate::frame::{FrameError, too_deep};
+use crate::frame::{FrameError, MAX_DEPTH};
 
 /// Bytes a sender may have under way before the receiver grants more.
 pub const STREAM_WINDOW: u32 = 256 * 1024;
@@ -62,7 +62,7 @@ impl StreamFrame {
             0 => Ok(StreamFrame::Data(bytes)),
             1 if bytes.len() == 4 => Ok(StreamFrame::Credit(bytes.get_u32_le())),
             2 if bytes.is_empty() => Ok(StreamFrame::End),
-            3 if too_deep(&bytes) => Err(FrameError::Depth),
+            3 if schema::is_deeper(&bytes, MAX_DEPTH) => Err(FrameError::Depth),
             3 => serde_json::from_slice(&bytes).map(StreamFrame::Error).map_err(FrameError::Payload),
             1 | 2 => Err(FrameError::Short(bytes.len())),
             other => Err(FrameError::Kind(other)),

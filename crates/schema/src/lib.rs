@@ -8,6 +8,7 @@ mod field;
 mod host_call;
 mod input;
 mod job;
+mod limits;
 mod manifest;
 mod operation;
 mod predicate;
@@ -25,6 +26,7 @@ pub use host_call::{
 };
 pub use input::{InputProperty, InputSchema, Options, UiHints, check_profile};
 pub use job::{JobEvent, JobState, JobTarget, Progress};
+pub use limits::{FRAME_COST, MAX_DEPTH, MAX_MESSAGE, MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, is_deeper, read_payload};
 pub use manifest::{
     AnsweredBy, CONSOLE_VERSION, Cancel, CliHints, Command, Computed, Confirm, Danger, Effect, Empty, EventType,
     Extension, FEATURES, Manifest, Mode, Needs, OnInterrupt, Permission, PluginInfo, Requires, Role, Schedule, Scope,

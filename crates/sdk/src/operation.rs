@@ -1,10 +1,10 @@
 //! What the SDK keeps of one running operation: requests that wait, streams, credit for messages.
 
 use crate::credit::Credit;
-use crate::stream::{Stream, StreamState};
+use crate::stream::{Direction, Stream, StreamState};
 use crate::{Fault, Result, fault};
 use abi::{HostObject, emit};
-use schema::{Code, Reply};
+use schema::{Code, FRAME_COST, MAX_PAYLOAD, Reply};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,12 +54,12 @@ impl Operation {
 
     /// Sends a message that counts against the operation's own credit.
     pub(crate) async fn message(&self, kind: u32, stream: u32, message: Vec<u8>) -> Result<()> {
-        if message.len() > abi::MAX_MESSAGE {
-            let text = format!("a message of {} bytes is longer than {}.", message.len(), abi::MAX_MESSAGE);
+        if message.len() > MAX_PAYLOAD {
+            let text = format!("a message of {} bytes is longer than {}.", message.len(), MAX_PAYLOAD);
             return Err(fault(Code::Quota, text));
         }
         let taken = tokio::select! {
-            taken = self.control.take(message.len() + 64) => taken,
+            taken = self.control.take(message.len() + FRAME_COST) => taken,
             () = self.cancel.cancelled() => return Err(Fault::cancelled()),
         };
         if !taken {
@@ -71,8 +71,8 @@ impl Operation {
     /// Asks the host and waits for its answer.
     pub(crate) async fn request(&self, method: &str, payload: &Value) -> Result<Value> {
         let payload = serde_json::to_vec(payload)?;
-        if payload.len() > abi::MAX_MESSAGE {
-            let text = format!("a request of {} bytes is longer than {}.", payload.len(), abi::MAX_MESSAGE);
+        if payload.len() > MAX_PAYLOAD {
+            let text = format!("a request of {} bytes is longer than {}.", payload.len(), MAX_PAYLOAD);
             return Err(fault(Code::Quota, text).fix("Send it in parts."));
         }
         let (answer, waiting) = oneshot::channel();
@@ -104,7 +104,7 @@ impl Operation {
         let (id, stream) = {
             let mut inner = self.lock();
             let id = inner.next_stream;
-            inner.next_stream += 2;
+            inner.next_stream = id.wrapping_add(2);
             let (state, stream) = Stream::new(self, id, name);
             inner.streams.insert(id, state);
             (id, stream)
@@ -147,12 +147,30 @@ impl Operation {
         self.lock().streams.get(&id).cloned()
     }
 
-    pub(crate) fn grant(&self, stream: u32, bytes: u32) {
-        if stream == 0 {
+    pub(crate) fn grant(&self, id: u32, bytes: u32) {
+        if id == 0 {
             return self.control.grant(bytes);
         }
-        let Some(stream) = self.stream(stream) else { return };
-        if bytes == 0 { stream.credit.close() } else { stream.credit.grant(bytes) }
+        let Some(stream) = self.stream(id) else { return };
+        if bytes == 0 {
+            stream.credit.close();
+            self.ended(id, &stream, Direction::Out);
+        } else {
+            stream.credit.grant(bytes);
+        }
+    }
+
+    pub(crate) fn end_input(&self, id: u32, problem: Option<schema::Problem>) {
+        let Some(stream) = self.stream(id) else { return };
+        stream.end_input(problem);
+        self.ended(id, &stream, Direction::In);
+    }
+
+    /// One direction of a stream has ended; the stream is let go of with the second.
+    pub(crate) fn ended(&self, id: u32, stream: &StreamState, direction: Direction) {
+        if stream.ended(direction) {
+            self.lock().streams.remove(&id);
+        }
     }
 
     /// Lets go of everything that waits; the operation has ended.

@@ -6,13 +6,14 @@ use crate::operation::Operation;
 use crate::{Ctx, Fault, Result, fault};
 use abi::{Buffer, HostObject, PluginVerbs, credit_of, emit, signal};
 use futures::future::{BoxFuture, FutureExt};
-use schema::{Code, OpenConfig, Problem, Role, Start};
+use schema::{Code, MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, OpenConfig, Problem, Role, Start, is_deeper};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A cancelled operation that does not end by itself within this is dropped where it next waits.
@@ -33,6 +34,7 @@ struct Shared {
     host: HostObject,
     role: Role,
     operations: Mutex<HashMap<u64, Arc<Operation>>>,
+    ended: Notify,
     stop: CancellationToken,
 }
 
@@ -54,8 +56,14 @@ impl Running {
             .thread_name("plugin")
             .enable_all()
             .build()?;
-        let shared =
-            Shared { app, host, role: config.role, operations: Mutex::default(), stop: CancellationToken::new() };
+        let shared = Shared {
+            app,
+            host,
+            role: config.role,
+            operations: Mutex::default(),
+            ended: Notify::new(),
+            stop: CancellationToken::new(),
+        };
         let handle = runtime.handle().clone();
         Ok(Running { shared: Arc::new(shared), runtime: Mutex::new(Some(runtime)), handle })
     }
@@ -63,10 +71,15 @@ impl Running {
     fn shut_down(&self) {
         self.shared.stop.cancel();
         if let Some(runtime) = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Operations get a moment to end; the host waits for none of this.
             let stop = std::thread::Builder::new().name("plugin-stop".to_owned());
-            let stopped = stop.spawn(move || runtime.shutdown_timeout(CANCEL_GRACE));
-            drop(stopped);
+            let shared = self.shared.clone();
+            // Where no thread can be had, what runs ends at once.
+            let _ = stop.spawn(move || {
+                // Each operation ends by itself or is dropped after the grace, and tells the host either way.
+                let ended = async { tokio::time::timeout(2 * CANCEL_GRACE, shared.idle()).await };
+                let _ = runtime.block_on(ended);
+                runtime.shutdown_background();
+            });
         }
     }
 }
@@ -86,9 +99,10 @@ impl PluginVerbs for Running {
         let shared = shared.clone();
         self.handle.spawn(OPERATION.scope(op, async move {
             let result = carry_out(&operation, future).await;
-            shared.lock().remove(&op);
             operation.close();
             finish(&operation, result);
+            shared.lock().remove(&op);
+            shared.ended.notify_waiters();
         }));
     }
 
@@ -107,9 +121,7 @@ impl PluginVerbs for Running {
             signal::OPEN => operation.opened_by_host(arg as u32, data),
             signal::END_INPUT => {
                 let problem = serde_json::from_slice::<Problem>(data).ok();
-                if let Some(stream) = operation.stream(arg as u32) {
-                    stream.end_input(problem);
-                }
+                operation.end_input(arg as u32, problem);
             }
             _ => {}
         }
@@ -124,6 +136,18 @@ impl PluginVerbs for Running {
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Operation>>> {
         self.operations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no operation runs.
+    async fn idle(&self) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.lock().is_empty() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// The future of a method; what cannot be found or read is its result.
@@ -204,8 +228,11 @@ async fn carry_out(operation: &Operation, future: BoxFuture<'static, Result<Valu
 fn finish(operation: &Operation, result: Result<Value>) {
     let written = result.and_then(|value| Ok(serde_json::to_vec(&value)?));
     let fits = written.and_then(|data| match data.len() {
-        0..=abi::MAX_MESSAGE => Ok(data),
-        bytes => Err(fault(Code::Quota, format!("a result of {bytes} bytes is longer than {}.", abi::MAX_MESSAGE))),
+        0..=MAX_PAYLOAD if is_deeper(&data, MAX_PAYLOAD_DEPTH) => {
+            Err(fault(Code::Quota, format!("a result is nested deeper than {MAX_PAYLOAD_DEPTH} levels.")))
+        }
+        0..=MAX_PAYLOAD => Ok(data),
+        bytes => Err(fault(Code::Quota, format!("a result of {bytes} bytes is longer than {}.", MAX_PAYLOAD))),
     });
     let (kind, data) = match fits {
         Ok(data) => (emit::DONE, data),

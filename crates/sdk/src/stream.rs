@@ -4,10 +4,10 @@ use crate::credit::{Credit, Taken};
 use crate::operation::{Operation, answered};
 use crate::{Fault, Result};
 use abi::{Buffer, MAX_FRAME, emit};
-use schema::Problem;
+use schema::{FRAME_COST, Problem};
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -26,6 +26,10 @@ impl Deref for Frame {
     fn deref(&self) -> &[u8] {
         &self.0
     }
+}
+
+fn cost(bytes: usize) -> usize {
+    bytes + FRAME_COST
 }
 
 /// A two-way stream. What is sent waits until the other end has room; frames keep their order, not their borders.
@@ -60,14 +64,32 @@ pub(crate) struct StreamState {
     /// What the host may still feed.
     input: AtomicI64,
     frames: Mutex<Option<mpsc::UnboundedSender<Result<Buffer, Fault>>>>,
+    /// Directions that have ended.
+    ended: AtomicU8,
+}
+
+/// One way of a stream, as the plugin sees it.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    In = 1,
+    Out = 2,
 }
 
 impl StreamState {
+    /// Notes the end of one direction; true where both have ended.
+    pub(crate) fn ended(&self, direction: Direction) -> bool {
+        let bit = direction as u8;
+        self.ended.fetch_or(bit, Ordering::AcqRel) | bit == Direction::In as u8 | Direction::Out as u8
+    }
+
     pub(crate) fn feed(&self, frame: Buffer) -> i64 {
-        let bytes = frame.len() as i64;
+        let bytes = cost(frame.len()) as i64;
         let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         match frames.as_ref() {
-            Some(frames) if frames.send(Ok(frame)).is_ok() => self.input.fetch_sub(bytes, Ordering::AcqRel) - bytes,
+            Some(frames) if frames.send(Ok(frame)).is_ok() => {
+                // Overdrawn is no credit; less than none means something else.
+                (self.input.fetch_sub(bytes, Ordering::AcqRel) - bytes).max(0)
+            }
             _ => abi::GONE,
         }
     }
@@ -93,6 +115,7 @@ impl Stream {
             credit: Credit::new(),
             input: AtomicI64::new(abi::INITIAL_CREDIT),
             frames: Mutex::new(Some(sender)),
+            ended: AtomicU8::new(0),
         });
         let receiver = StreamReceiver {
             op: op.clone(),
@@ -158,7 +181,7 @@ impl StreamSender {
             return Err(Fault::gone());
         }
         let taken = tokio::select! {
-            taken = self.state.credit.take(frame.len()) => taken,
+            taken = self.state.credit.take(cost(frame.len())) => taken,
             () = self.op.cancel.cancelled() => return Err(Fault::cancelled()),
         };
         if !taken {
@@ -180,6 +203,7 @@ impl StreamSender {
     fn end(&mut self, data: Vec<u8>) {
         if !std::mem::replace(&mut self.ended, true) {
             self.op.host.emit(self.op.id, emit::END, self.id, data);
+            self.op.ended(self.id, &self.state, Direction::Out);
         }
     }
 }
@@ -203,7 +227,7 @@ impl StreamReceiver {
         }
         match self.frames.recv().await {
             Some(Ok(frame)) => {
-                if let Some(grant) = self.taken.add(frame.len()) {
+                if let Some(grant) = self.taken.add(cost(frame.len())) {
                     self.state.input.fetch_add(i64::from(grant), Ordering::AcqRel);
                     self.op.host.emit(self.op.id, emit::CREDIT, self.id, u64::from(grant).to_le_bytes().to_vec());
                 }
@@ -247,6 +271,7 @@ impl Drop for StreamReceiver {
             self.state.end_input(None);
             // No bytes granted means that nobody reads any more.
             self.op.host.emit(self.op.id, emit::CREDIT, self.id, 0_u64.to_le_bytes().to_vec());
+            self.op.ended(self.id, &self.state, Direction::In);
         }
     }
 }

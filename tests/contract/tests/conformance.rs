@@ -150,6 +150,15 @@ async fn both_transports_tell_the_same_byte_for_byte_under_any_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_operation_opens_a_thousand_channels() {
+    for transport in [Transport::InProcess, Transport::Runner] {
+        let (machine, _administrator) = pair(transport, "echo").await;
+        let operation = machine.start("echo", "channels", json!({"count": 1000})).await;
+        assert_eq!(operation.result().await.unwrap(), json!(1000), "{transport:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sender_waits_for_a_reader_that_takes_its_time() {
     for transport in [Transport::InProcess, Transport::Runner] {
         let bed = Bed::new(transport).await;

@@ -49,9 +49,9 @@ async fn a_plugin_that_aborts_on_panic_goes_to_a_runner() {
     let status = bed.host.plugin("raw").unwrap();
     assert!(status.pid.is_some_and(|pid| pid != std::process::id()), "{status:?}");
     let alone = Bed::with(Transport::InProcess, schema::Role::Machine, |config| config.runner = None).await;
-    alone.host.load(&raw_in_mode("no-unwind", alone.directory.path())).await.unwrap();
-    let status = alone.until("raw", PluginState::Failed).await;
-    assert!(status.cause.unwrap().contains("abort on a panic"));
+    let problem = alone.host.load(&raw_in_mode("no-unwind", alone.directory.path())).await.unwrap_err();
+    assert!(problem.message.contains("abort on a panic") && problem.fix.is_some(), "{problem}");
+    assert_eq!(alone.host.plugin("no-unwind").unwrap().state, PluginState::Failed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,26 +5,35 @@ use plugin_host::Transport;
 use schema::Code;
 use serde_json::json;
 
-/// What the raw plugin does wrong, and whether the host may shrug it off.
-const WRONGS: &[(&str, bool)] = &[
-    ("garbage-progress", false),
-    ("garbage-result", false),
-    ("garbage-rows", false),
-    ("unknown-kind", false),
-    ("long-message", false),
-    ("long-frame", false),
-    ("beyond-credit", false),
-    ("deep-result", false),
-    ("host-stream", false),
-    ("many-streams", false),
-    ("wild-grant", false),
-    ("short-grant", false),
-    ("wild-operation", true),
-    ("wild-stream", true),
-    ("two-ends", true),
-    ("garbage-log", true),
-    ("garbage-request", true),
-    ("long-request", true),
+/// What becomes of an operation whose plugin breaks the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Becomes {
+    Breach,
+    Quota,
+    /// The host shrugs it off.
+    Nothing,
+}
+
+/// What the raw plugin does wrong.
+const WRONGS: &[(&str, Becomes)] = &[
+    ("garbage-progress", Becomes::Breach),
+    ("garbage-result", Becomes::Breach),
+    ("garbage-rows", Becomes::Breach),
+    ("unknown-kind", Becomes::Breach),
+    ("long-message", Becomes::Quota),
+    ("long-frame", Becomes::Breach),
+    ("beyond-credit", Becomes::Breach),
+    ("deep-result", Becomes::Quota),
+    ("host-stream", Becomes::Breach),
+    ("many-streams", Becomes::Breach),
+    ("wild-grant", Becomes::Breach),
+    ("short-grant", Becomes::Breach),
+    ("wild-operation", Becomes::Nothing),
+    ("wild-stream", Becomes::Nothing),
+    ("two-ends", Becomes::Nothing),
+    ("garbage-log", Becomes::Nothing),
+    ("garbage-request", Becomes::Nothing),
+    ("long-request", Becomes::Nothing),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,17 +41,22 @@ async fn broken_rules_end_the_operation_and_nothing_else() {
     for transport in [Transport::InProcess, Transport::Runner] {
         let bed = Bed::new(transport).await;
         bed.load("raw").await;
-        for (wrong, harmless) in WRONGS {
+        for (wrong, becomes) in WRONGS {
             let mut operation = bed.start("raw", wrong, json!({})).await;
             let (_events, result) = follow(&mut operation).await;
-            match result {
-                Ok(value) => assert!(*harmless && value == json!({"ok": true}), "{wrong}: {value}"),
+            let became = match result {
+                Ok(value) => {
+                    assert_eq!(value, json!({"ok": true}), "{wrong}");
+                    Becomes::Nothing
+                }
+                Err(problem) if problem.code == Code::Quota => Becomes::Quota,
                 Err(problem) => {
-                    assert!(!harmless, "{transport:?} {wrong}: {problem}");
                     assert_eq!(problem.code, Code::Internal, "{wrong}: {problem}");
                     assert!(problem.message.contains("broke the contract"), "{wrong}: {problem}");
+                    Becomes::Breach
                 }
-            }
+            };
+            assert_eq!(became, *becomes, "{transport:?} {wrong}");
             assert_eq!(bed.run("raw", "fine", json!({})).await.unwrap(), json!({"ok": true}), "after {wrong}");
         }
         assert_eq!(bed.host.plugin("raw").unwrap().crashes, 0, "{transport:?}");

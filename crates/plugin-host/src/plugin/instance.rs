@@ -1,6 +1,6 @@
 //! One life of a plugin: from its opening on either transport to its end, with its service beside.
 
-use super::{Desired, End, Supervisor};
+use super::{Desired, End, Supervisor, aborts};
 use crate::child::{NotStarted, Runner};
 use crate::in_process::{InProcess, NoAnswer, apart};
 use crate::runner::not_loaded;
@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+
+/// What a plugin has to end in when it is asked to; longer than the SDK gives its operations.
+const STOP: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     pub(super) async fn instance(&mut self) -> End {
@@ -42,11 +45,13 @@ impl Supervisor {
             self.in_process(&board, &mut noted, open).await
         };
         // Said before the instance is taken away, so that a call in between waits for the next one.
-        if let End::Crashed(cause) = &end {
-            self.say(PluginState::Restarting, Some(cause), None);
+        match &end {
+            End::Crashed(cause) => self.say(PluginState::Restarting, Some(cause), None),
+            End::Stopped => self.say(PluginState::Starting, None, None),
+            End::Failed(_) => {}
         }
         self.boards.send_replace(None);
-        board.fail_all(&problem_of(&end));
+        board.close(&problem_of(&end));
         end
     }
 
@@ -96,11 +101,13 @@ impl Supervisor {
                 End::Crashed(cause)
             }
             None => {
-                board.shut_down();
-                // A plugin that minds is gone in a moment; one that does not is ended.
-                if tokio::time::timeout(Duration::from_secs(1), &mut served).await.is_err() {
-                    stop.send_replace(Some(String::new()));
-                    served.await;
+                // The runner serves on meanwhile, so that what ends can say so.
+                tokio::select! {
+                    () = board.wind_down(STOP) => {
+                        stop.send_replace(Some(String::new()));
+                        served.await;
+                    }
+                    _ = &mut served => {}
                 }
                 End::Stopped
             }
@@ -109,11 +116,7 @@ impl Supervisor {
 
     async fn start_runner(&self, open: OpenConfig, files: PathBuf) -> Result<Runner, End> {
         let (config, plugin) = (&self.shared.config, &self.found.manifest.plugin);
-        let Some(program) = &config.runner else {
-            let cause = "The plugin is built to abort on a panic and would end this program with it.".to_owned();
-            let remedy = "Let it run in a runner, or build it with panic = \"unwind\".".to_owned();
-            return Err(End::Failed(Failed { cause, remedy, details: None }));
-        };
+        let Some(program) = &config.runner else { return Err(End::Failed(aborts())) };
         let needs = plugin.needs.get(&self.role()).cloned().unwrap_or_default();
         let setup = Setup {
             library: self.found.stored.path.clone(),
@@ -181,7 +184,7 @@ impl Supervisor {
         tokio::select! {
             () = link.hung(hang) => End::Failed(hung_in_process("and blocks one of this program's threads")),
             reason = self.live(board, noted, false) => {
-                board.shut_down();
+                board.wind_down(STOP).await;
                 reason.map_or(End::Stopped, End::Crashed)
             }
         }
@@ -251,7 +254,8 @@ impl Supervisor {
     }
 
     async fn run_service(&self, board: &Arc<Switchboard>) -> Result<(), Problem> {
-        let mut operation = board.begin(&Method::Service, CallMeta::default(), &Value::Null)?;
+        let begun = board.begin(&Method::Service, CallMeta::default(), &Value::Null)?;
+        let mut operation = begun.ok_or_else(|| Problem::new(Code::Unavailable, "the plugin is being stopped."))?;
         while let Some(event) = operation.next().await {
             match event {
                 OpEvent::Done(_) => return Ok(()),

@@ -1,12 +1,13 @@
 //! One running operation on the host's side: its events in order, its streams and its credit.
 
-use super::{GRANT_STEP, MOST_CREDIT, Switchboard, cut_off};
+use super::words::cut_off;
+use super::{GRANT_STEP, MOST_CREDIT, Switchboard};
 use crate::OpEvent;
 use crate::duplex::{Credit, Sink};
 use abi::{GONE, INITIAL_CREDIT, credit_arg, signal};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use schema::{CallMeta, Code, Problem, Progress};
+use schema::{CallMeta, Code, FRAME_COST, MAX_PAYLOAD, Problem, Progress};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ struct State {
     logs: usize,
     left: i64,
     taken: usize,
+    /// Bytes of rows it answered with.
+    rows: usize,
     streams: HashMap<u32, HostStream>,
     next_stream: u32,
     requests: usize,
@@ -46,15 +49,26 @@ pub(super) struct HostStream {
     /// What the plugin may still send.
     left: i64,
     frames: Option<mpsc::UnboundedSender<Result<Bytes, Problem>>>,
-    /// What the host may still feed.
+    /// What the host may still feed; closed once the plugin takes no more.
     input: Arc<Semaphore>,
+    /// The host has read to the end, or reads no more.
+    read: bool,
+    /// The host feeds no more.
+    fed: bool,
 }
 
 impl HostStream {
     pub(super) fn new() -> (HostStream, Arc<Semaphore>, Frames) {
         let (frames, received) = mpsc::unbounded_channel();
         let input = Arc::new(Semaphore::new(INITIAL_CREDIT as usize));
-        (HostStream { left: INITIAL_CREDIT, frames: Some(frames), input: input.clone() }, input, received)
+        let stream =
+            HostStream { left: INITIAL_CREDIT, frames: Some(frames), input: input.clone(), read: false, fed: false };
+        (stream, input, received)
+    }
+
+    /// Both directions have ended and nothing of it is kept anywhere.
+    fn is_over(&self) -> bool {
+        self.read && (self.fed || self.input.is_closed())
     }
 
     fn finish(&mut self, problem: Option<Problem>) {
@@ -71,6 +85,7 @@ impl Op {
             logs: 0,
             left: INITIAL_CREDIT,
             taken: 0,
+            rows: 0,
             streams: HashMap::new(),
             next_stream: 2,
             requests: 0,
@@ -122,7 +137,7 @@ impl Op {
             Some((OpEvent::Progress(last), _)) => *last = progress,
             _ => state.queue.push_back((OpEvent::Progress(progress), 0)),
         }
-        let left = state.left;
+        let left = state.left.max(0);
         drop(state);
         self.changed.notify_one();
         left
@@ -145,8 +160,22 @@ impl Op {
         let mut state = self.state.lock();
         (state.left > 0).then(|| {
             state.left -= cost as i64;
-            state.left
+            // Overdrawn is no credit; less than none means something else.
+            state.left.max(0)
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_credit(&self) -> bool {
+        self.state.lock().left > 0
+    }
+
+    /// Counts rows of the answer, which is passed on as one message.
+    pub(super) fn more_rows(&self, bytes: usize) -> Result<(), Problem> {
+        let mut state = self.state.lock();
+        state.rows += bytes;
+        let text = || format!("an answer of more than {MAX_PAYLOAD} bytes of rows is too long.");
+        if state.rows > MAX_PAYLOAD { Err(Problem::new(Code::Quota, text())) } else { Ok(()) }
     }
 
     /// Notes why it is asked to stop; false where it was asked before or has ended.
@@ -169,11 +198,14 @@ impl Op {
             let event = match result {
                 Ok(value) => OpEvent::Done(value),
                 Err(mut problem) => {
-                    // Its caller knows by which of the two it was stopped; the plugin does not.
-                    if problem.code == Code::Cancelled && state.stopping == Some(Code::Deadline) {
-                        problem.code = Code::Deadline;
-                        problem.message = "it took longer than it may.".to_owned();
-                        problem.retryable = Code::Deadline.retryable();
+                    // Its host knows why it was stopped; the plugin does not.
+                    let why = match state.stopping {
+                        Some(Code::Deadline) => Some(Problem::new(Code::Deadline, "it took longer than it may.")),
+                        Some(Code::Unavailable) => Some(Problem::new(Code::Unavailable, "the plugin was stopped.")),
+                        _ => None,
+                    };
+                    if let (Code::Cancelled, Some(why)) = (problem.code, why) {
+                        problem = why;
                     }
                     OpEvent::Fault(problem)
                 }
@@ -210,8 +242,9 @@ impl Op {
     /// A number for a stream of the host's; those of the plugin are odd.
     pub(super) fn next_stream(&self) -> u32 {
         let mut state = self.state.lock();
-        state.next_stream += 2;
-        state.next_stream - 2
+        let id = state.next_stream;
+        state.next_stream = id.wrapping_add(2);
+        id
     }
 
     pub(super) fn add_stream(&self, id: u32, stream: HostStream, most: usize) -> bool {
@@ -230,32 +263,42 @@ impl Op {
         if stream.left <= 0 {
             return Err("it sent more than it was granted");
         }
-        stream.left -= frame.len() as i64;
+        stream.left -= (frame.len() + FRAME_COST) as i64;
         if frames.send(Ok(frame)).is_err() {
             stream.frames = None;
             return Ok(GONE);
         }
-        Ok(stream.left)
+        Ok(stream.left.max(0))
+    }
+
+    /// Changes a stream, and lets go of it where it is over then.
+    fn with_stream<T>(&self, id: u32, change: impl FnOnce(&mut HostStream) -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        let stream = state.streams.get_mut(&id)?;
+        let changed = change(stream);
+        if stream.is_over() {
+            state.streams.remove(&id);
+        }
+        Some(changed)
     }
 
     pub(super) fn end_of_stream(&self, stream: u32, problem: Option<Problem>) {
-        if let Some(stream) = self.state.lock().streams.get_mut(&stream) {
-            stream.finish(problem);
-        }
+        self.with_stream(stream, |stream| stream.finish(problem));
     }
 
     /// The plugin took bytes off a stream; none means that it takes no more.
     pub(super) fn grant(&self, stream: u32, bytes: usize) -> Result<(), &'static str> {
-        let state = self.state.lock();
-        let Some(stream) = state.streams.get(&stream) else { return Ok(()) };
-        if bytes == 0 {
-            stream.input.close();
-        } else if bytes > MOST_CREDIT || stream.input.available_permits() + bytes > MOST_CREDIT {
-            return Err("it granted more than can be used");
-        } else {
-            stream.input.add_permits(bytes);
-        }
-        Ok(())
+        let granted = self.with_stream(stream, |stream| {
+            if bytes == 0 {
+                stream.input.close();
+            } else if bytes > MOST_CREDIT || stream.input.available_permits() + bytes > MOST_CREDIT {
+                return Err("it granted more than can be used");
+            } else {
+                stream.input.add_permits(bytes);
+            }
+            Ok(())
+        });
+        granted.unwrap_or(Ok(()))
     }
 }
 
@@ -276,6 +319,7 @@ impl Sink for OpSink {
     }
 
     fn end(&self, problem: Option<Problem>) {
+        self.op.with_stream(self.id, |stream| stream.fed = true);
         if !self.op.over.is_cancelled() {
             let data = problem.and_then(|problem| serde_json::to_vec(&problem).ok()).unwrap_or_default();
             self.board.signal(self.op.id, signal::END_INPUT, u64::from(self.id), &data);
@@ -303,18 +347,23 @@ impl Credit for OpCredit {
             return;
         }
         let grant = self.taken.swap(0, Ordering::AcqRel);
-        if let Some(stream) = self.op.state.lock().streams.get_mut(&self.id) {
+        let wanted = self.op.with_stream(self.id, |stream| {
             stream.left += grant as i64;
+            stream.frames.is_some()
+        });
+        // A plugin that has sent everything needs no more credit.
+        if wanted == Some(true) {
+            let bytes = u32::try_from(grant).unwrap_or(u32::MAX);
+            self.board.signal(self.op.id, signal::CREDIT, credit_arg(self.id, bytes), &[]);
         }
-        let bytes = u32::try_from(grant).unwrap_or(u32::MAX);
-        self.board.signal(self.op.id, signal::CREDIT, credit_arg(self.id, bytes), &[]);
     }
 
     fn closed(&self) {
-        if let Some(stream) = self.op.state.lock().streams.get_mut(&self.id) {
-            stream.frames = None;
-        }
-        if !self.op.over.is_cancelled() {
+        let wanted = self.op.with_stream(self.id, |stream| {
+            stream.read = true;
+            stream.frames.take().is_some()
+        });
+        if wanted == Some(true) && !self.op.over.is_cancelled() {
             self.board.signal(self.op.id, signal::CREDIT, credit_arg(self.id, 0), &[]);
         }
     }

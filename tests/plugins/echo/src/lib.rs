@@ -107,6 +107,16 @@ async fn answer_peer(ctx: Ctx, message: Value) -> Result<Value> {
     Ok(json!({"role": ctx.role(), "heard": message}))
 }
 
+/// Waits to be stopped, and then needs a moment more.
+async fn linger(ctx: Ctx, (): ()) -> Result<String> {
+    let file = ctx.files_dir().await?.join("lingered.txt");
+    ctx.doing("waiting")?;
+    ctx.cancelled().await;
+    sdk::tokio::time::sleep(Duration::from_millis(100)).await;
+    std::fs::write(file, "ended well")?;
+    Ok("ended well".to_owned())
+}
+
 /// Publishes a heartbeat row when it starts, then waits for the end.
 async fn service(ctx: Ctx) -> Result<()> {
     rows::alive(&ctx).await?;
@@ -125,6 +135,7 @@ pub fn app() -> App {
             c.on_interrupt = OnInterrupt::Resume;
         })
         .command("services", "Use every service", services)
+        .command("linger", "Wait to be stopped", linger)
         .command("peer", "Ask the other role", ask_peer)
         .peer(answer_peer)
         .on_event(|_, _| async { Ok(()) })

@@ -90,6 +90,29 @@ async fn channel(ctx: Ctx, args: Channel) -> Result<Value> {
     Ok(json!({"sent": sent, "received": received, "right": right}))
 }
 
+#[derive(Args)]
+struct Channels {
+    #[arg(default = 10_u32)]
+    count: u32,
+}
+
+/// Opens one channel after the other, and now and then a stream to whoever follows the command.
+async fn channels(ctx: Ctx, args: Channels) -> Result<u32> {
+    let mut back = 0;
+    for n in 0..args.count {
+        let mut channel = ctx.channel("echo").await?;
+        channel.send(n.to_le_bytes().to_vec()).await?;
+        channel.finish();
+        while let Some(frame) = channel.recv().await? {
+            back += u32::from(*frame == n.to_le_bytes());
+        }
+        if n.is_multiple_of(10) {
+            ctx.open_stream("out").await?.finish();
+        }
+    }
+    Ok(back)
+}
+
 async fn accept(ctx: Ctx, mut stream: Stream) -> Result<()> {
     if ctx.name() == "refuse" {
         return Err(fault(sdk::schema::Code::PermissionDenied, "this key is refused."));
@@ -116,5 +139,7 @@ pub(crate) fn declare(app: App) -> App {
         .command("swallow", "Swallow bytes", swallow)
         .command_options(|c| c.streams.push(stream("in", StreamDirection::In)))
         .command("channel", "Send bytes to the other role", channel)
+        .command("channels", "Open many channels to the other role", channels)
+        .command_options(|c| c.streams.push(stream("out", StreamDirection::Out)))
         .accept(accept)
 }

@@ -1,6 +1,8 @@
 //! A plugin without the SDK that breaks the rules of the verbs, one way a command; and, by a marker in a copy of the
 //! library, the rules of loading.
 
+mod crash;
+
 use abi::{Buffer, HostObject, PluginVerbs, emit};
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ pub const COMMANDS: &[&str] = &[
     "garbage-log",
     "long-request",
     "garbage-request",
+    "close-socket",
+    "fork-and-abort",
 ];
 
 fn info() -> abi::Info {
@@ -109,11 +113,13 @@ impl Raw {
                 std::thread::sleep(Duration::from_secs(3600));
             },
             "panic-in-start" => panic!("in start"),
+            "close-socket" => crash::close_sockets(),
+            "fork-and-abort" => crash::fork_and_abort(),
             "garbage-progress" => drop(self.say(op, emit::PROGRESS, vec![0xff; 9])),
             "garbage-result" => drop(self.say(op, emit::DONE, b"{".to_vec())),
             "garbage-rows" => drop(self.say(op, emit::ROWS, br#"{"not":"a list"}"#.to_vec())),
             "unknown-kind" => drop(self.say(op, 99, Vec::new())),
-            "long-message" => drop(self.say(op, emit::DONE, vec![b' '; abi::MAX_MESSAGE + 1])),
+            "long-message" => drop(self.say(op, emit::DONE, vec![b' '; schema::MAX_PAYLOAD + 1])),
             "deep-result" => drop(self.say(op, emit::DONE, vec![b'['; 100_000])),
             "long-frame" | "beyond-credit" => self.too_much(op, command),
             "host-stream" => drop(self.0.emit(op, emit::OPEN, 2, br#"{"name":"x"}"#.to_vec())),
@@ -149,7 +155,7 @@ impl Raw {
             "wild-operation" => drop(self.0.emit(op + 1000, emit::DONE, 0, b"1".to_vec())),
             "wild-stream" => drop(self.0.emit(op, emit::FRAME, 77, vec![1; 10])),
             "garbage-log" => self.0.log(250, "\u{1b}[31m", &[0xff; 100]),
-            "long-request" => self.0.request(op, 1, "rows.publish", &vec![b' '; abi::MAX_MESSAGE + 1]),
+            "long-request" => self.0.request(op, 1, "rows.publish", &vec![b' '; schema::MAX_PAYLOAD + 1]),
             "garbage-request" => self.0.request(op, 2, &"x".repeat(1000), b"{"),
             _ => {}
         }
