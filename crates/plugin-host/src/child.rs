@@ -19,10 +19,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr};
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 /// Bytes asked for in one read.
 const READ: usize = 256 * 1024;
+/// How long a runner that has nothing more to do may take to be gone.
+const EXIT: Duration = Duration::from_secs(1);
 /// Last lines of a runner's error output that are kept.
 const LINES: usize = 20;
 
@@ -43,7 +46,7 @@ impl Spawner {
 
     async fn spawn(&self, program: &RunnerProgram, socket: StdStream) -> std::io::Result<Child> {
         let mut command = tokio::process::Command::new(&program.program);
-        command.args(&program.args).env_clear().kill_on_drop(true);
+        command.args(&program.args).env_clear().kill_on_drop(true).process_group(0);
         command.envs(
             ["PATH", "LANG", "TZ", "RUST_BACKTRACE"]
                 .into_iter()
@@ -66,10 +69,43 @@ impl Spawner {
 pub(crate) struct Runner {
     pub(crate) pid: u32,
     child: Child,
+    group: Group,
     outbox: Arc<Outbox>,
     pings: Arc<Pings>,
     reader: Reader,
     errors: Arc<Mutex<VecDeque<String>>>,
+    /// Ends when nobody can write to the error output any more.
+    last_words: Option<JoinHandle<()>>,
+}
+
+/// The processes of a runner: the plugin's own and those it starts, which cannot leave the group.
+struct Group(Option<rustix::process::Pid>);
+
+impl Group {
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take() {
+            // It may have ended by itself in the meantime.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Why a runner is not served any longer.
+enum Why {
+    /// It was asked to end.
+    Asked,
+    /// It closed its end of the socket.
+    Closed,
+    /// The process has ended.
+    Gone,
+    /// It has to be ended, for this cause.
+    Fault(String),
 }
 
 /// Why a runner could not be used.
@@ -105,13 +141,12 @@ impl Runner {
         let mut child = spawner.spawn(program, theirs).await?;
         let pid = child.id().unwrap_or(0);
         let errors = Arc::new(Mutex::new(VecDeque::new()));
-        if let Some(stderr) = child.stderr.take() {
-            tasks.spawn(keep_last_lines(stderr, errors.clone()));
-        }
+        let group = Group(i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw));
+        let last_words = child.stderr.take().map(|stderr| tasks.spawn(keep_last_lines(stderr, errors.clone())));
         let outbox = Arc::new(Outbox::new(ours.try_clone()?)?);
         tasks.spawn(outbox.clone().write_out());
         let reader = Reader { socket: UnixStream::from_std(ours)?, buffer: BytesMut::new() };
-        let mut runner = Runner { pid, child, outbox, pings: Arc::default(), reader, errors };
+        let mut runner = Runner { pid, child, group, outbox, pings: Arc::default(), reader, errors, last_words };
         let setup = serde_json::to_vec(setup).map_err(std::io::Error::other)?;
         runner.outbox.send(Frame::Setup(setup.into()));
         match runner.reader.next().await {
@@ -136,15 +171,22 @@ impl Runner {
 
     async fn not_started(&mut self, read: Result<Option<Frame>, Malformed>) -> NotStarted {
         match read {
-            Ok(Some(Frame::Failed(json))) => match serde_json::from_slice(&json) {
-                Ok(failed) => NotStarted::Failed(failed),
+            Ok(Some(Frame::Failed(json))) => match serde_json::from_slice::<Failed>(&json) {
+                // It may be the plugin that says so.
+                Ok(failed) => NotStarted::Failed(Failed {
+                    cause: one_line(&failed.cause),
+                    remedy: one_line(&failed.remedy),
+                    details: failed.details,
+                }),
                 Err(e) => NotStarted::Ended(format!("the runner's message cannot be read: {e}")),
             },
             Err(malformed) => NotStarted::Ended(format!("the runner sent {malformed}")),
             Ok(Some(_)) => NotStarted::Ended("the runner spoke before it was asked".to_owned()),
             Ok(None) => {
-                let status = self.child.wait().await;
-                NotStarted::Ended(self.post_mortem(status.as_ref().ok()))
+                let ended = tokio::time::timeout(EXIT, self.child.wait()).await;
+                self.group.kill();
+                let status = ended.ok().and_then(Result::ok);
+                NotStarted::Ended(self.post_mortem(status.as_ref()).await)
             }
         }
     }
@@ -153,43 +195,60 @@ impl Runner {
         Arc::new(RunnerLink { outbox: self.outbox.clone(), pings: self.pings.clone() })
     }
 
-    /// Carries what the plugin says to `board` until the runner ends, hangs, or is told to `stop`.
+    /// Carries what the plugin says to `board` until the runner ends, hangs, or is told to `stop`. Afterwards nothing of
+    /// it runs any more.
     pub(crate) async fn serve(
         &mut self,
         board: &Arc<Switchboard>,
         hang: Duration,
         mut stop: watch::Receiver<Option<String>>,
     ) -> Ended {
-        let mut stopped_for = None;
-        let pings = self.pings.clone();
-        let cause = tokio::select! {
-            malformed = self.reader.carry(board, &pings) => malformed.map(|m| format!("the plugin sent {m}")),
-            () = pings.hung(&self.outbox, hang) => Some(format!("the plugin did not return from a call for {} s", hang.as_secs_f64())),
-            reason = async { stop.wait_for(Option::is_some).await.ok().and_then(|r| r.clone()) } => {
-                stopped_for = Some(reason.clone());
-                reason
+        let (reader, child, outbox, pings) = (&mut self.reader, &mut self.child, &self.outbox, &*self.pings);
+        let why = tokio::select! {
+            malformed = reader.carry(board, pings) => match malformed {
+                Some(malformed) => Why::Fault(format!("the plugin sent {malformed}")),
+                None => Why::Closed,
+            },
+            // It is the process that ends, whoever else may hold the socket.
+            _ = child.wait() => Why::Gone,
+            () = pings.hung(outbox, hang) => {
+                Why::Fault(format!("the plugin did not return from a call for {} s", hang.as_secs_f64()))
+            }
+            () = outbox.overfull() => Why::Fault("the plugin does not take what it is sent".to_owned()),
+            reason = async { stop.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone()) } => {
+                reason.filter(|reason| !reason.is_empty()).map_or(Why::Asked, Why::Fault)
             }
         };
-        self.outbox.close();
-        if cause.is_some() {
-            // It may have ended by itself in the meantime.
-            let _ = self.child.start_kill();
+        outbox.finish();
+        let by_itself =
+            matches!(why, Why::Closed | Why::Asked) && tokio::time::timeout(EXIT, child.wait()).await.is_ok();
+        self.group.kill();
+        let status = child.wait().await;
+        if matches!(why, Why::Gone) {
+            // What it had written is still in the socket; one that escaped and holds it is not waited for.
+            let _ = tokio::time::timeout(EXIT, reader.carry(board, pings)).await;
         }
-        let status = self.child.wait().await;
-        let asked = matches!(&stopped_for, Some(Some(reason)) if reason.is_empty());
-        let clean = status.as_ref().is_ok_and(ExitStatus::success);
-        let cause = cause.filter(|cause| !cause.is_empty()).unwrap_or_else(|| self.post_mortem(status.as_ref().ok()));
-        Ended { cause, crashed: !(asked || clean && stopped_for.is_some()) }
+        let cause = match &why {
+            Why::Fault(cause) => cause.clone(),
+            Why::Closed if !by_itself => "the plugin closed its connection to the host and went on".to_owned(),
+            _ => self.post_mortem(status.as_ref().ok()).await,
+        };
+        self.outbox.close();
+        Ended { cause, crashed: !matches!(why, Why::Asked) }
     }
 
     /// What the exit status and the last words say, in a line.
-    fn post_mortem(&self, status: Option<&ExitStatus>) -> String {
+    async fn post_mortem(&mut self, status: Option<&ExitStatus>) -> String {
         let how = match status.map(|status| (status.signal(), status.code())) {
             Some((Some(signal), _)) => format!("the plugin crashed with {}", signal_name(signal)),
             Some((_, Some(0))) => "the plugin ended the runner".to_owned(),
             Some((_, Some(code))) => format!("the plugin ended the runner with exit code {code}"),
             _ => "the runner is gone".to_owned(),
         };
+        if let Some(last_words) = self.last_words.take() {
+            // Nothing of it is left that could write more, or it escaped and is not waited for.
+            let _ = tokio::time::timeout(EXIT, last_words).await;
+        }
         let lines = self.errors.lock();
         let panic = lines.iter().rev().find(|line| line.contains("panicked at") || line.contains("allocation"));
         panic.or(lines.back()).map_or(how.clone(), |line| format!("{how}: {line}"))
@@ -324,8 +383,11 @@ impl Pings {
     }
 
     fn answered(&self, n: u64) {
-        self.answered.fetch_max(n, Ordering::AcqRel);
-        self.pong.notify_one();
+        // An answer to what was never asked would be one to everything that follows.
+        if n <= self.sent.load(Ordering::Acquire) {
+            self.answered.fetch_max(n, Ordering::AcqRel);
+            self.pong.notify_one();
+        }
     }
 
     /// Returns once a ping was not answered for `hang`.
@@ -349,5 +411,35 @@ impl Pings {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_to_no_question_is_none() {
+        let (ours, _theirs) = StdStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let outbox = Outbox::new(ours).unwrap();
+        let pings = Pings::default();
+        pings.called();
+        pings.answered(u64::MAX);
+        let hung = pings.hung(&outbox, Duration::from_millis(20));
+        tokio::time::timeout(Duration::from_secs(20), hung).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_reads_nothing_is_noticed_before_it_fills_the_memory() {
+        let (ours, _theirs) = StdStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let outbox = Outbox::new(ours).unwrap();
+        let piece = Bytes::from(vec![0; 1024 * 1024]);
+        for _ in 0..outbox::MOST_WAITING / piece.len() + 4 {
+            outbox.send(Frame::Feed { op: 1, stream: 1, frame: piece.clone() });
+        }
+        tokio::time::timeout(Duration::from_secs(20), outbox.overfull()).await.unwrap();
+        assert!(outbox.waiting() <= outbox::MOST_WAITING + 2 * piece.len());
     }
 }

@@ -5,6 +5,7 @@
 mod bed;
 mod conformance;
 mod crashes;
+mod endings;
 mod loading;
 mod traps;
 mod verbs;

@@ -16,26 +16,36 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// Most bytes that wait for a runner. One that reads needs none of it: its calls do not block.
+pub(super) const MOST_WAITING: usize = 64 * 1024 * 1024;
+
 pub(super) struct Outbox {
     socket: UnixStream,
-    waiting: Mutex<VecDeque<Bytes>>,
+    waiting: Mutex<Waiting>,
+    overfull: CancellationToken,
     more: Notify,
     closed: CancellationToken,
+}
+
+#[derive(Default)]
+struct Waiting {
+    parts: VecDeque<Bytes>,
+    bytes: usize,
 }
 
 impl Outbox {
     /// Needs a runtime around it; the socket must not block.
     pub(super) fn new(socket: StdStream) -> std::io::Result<Outbox> {
         let socket = UnixStream::from_std(socket)?;
-        let (more, closed) = (Notify::new(), CancellationToken::new());
-        Ok(Outbox { socket, waiting: Mutex::default(), more, closed })
+        let (overfull, closed) = (CancellationToken::new(), CancellationToken::new());
+        Ok(Outbox { socket, waiting: Mutex::default(), overfull, more: Notify::new(), closed })
     }
 
     pub(super) fn send(&self, frame: Frame) {
         let (head, data) = frame.encode();
         let (mut head, mut data) = (Bytes::from(head), data);
         let mut waiting = self.waiting.lock();
-        if waiting.is_empty() {
+        if waiting.parts.is_empty() {
             match self.write(&mut [&mut head, &mut data]) {
                 Ok(()) if head.is_empty() && data.is_empty() => return,
                 Ok(()) | Err(Errno::AGAIN) => {}
@@ -43,7 +53,12 @@ impl Outbox {
                 Err(_) => return,
             }
         }
-        waiting.extend([head, data].into_iter().filter(|part| !part.is_empty()));
+        if waiting.bytes > MOST_WAITING {
+            self.overfull.cancel();
+            return;
+        }
+        waiting.bytes += head.len() + data.len();
+        waiting.parts.extend([head, data].into_iter().filter(|part| !part.is_empty()));
         drop(waiting);
         self.more.notify_one();
     }
@@ -69,7 +84,7 @@ impl Outbox {
                 () = self.more.notified() => {}
                 () = self.closed.cancelled() => return,
             }
-            while !self.waiting.lock().is_empty() {
+            while !self.waiting.lock().parts.is_empty() {
                 let ready = tokio::select! {
                     ready = self.socket.writable() => ready,
                     () = self.closed.cancelled() => return,
@@ -89,18 +104,37 @@ impl Outbox {
     fn write_some(&self) -> rustix::io::Result<()> {
         let mut waiting = self.waiting.lock();
         {
-            let mut parts: Vec<&mut Bytes> = waiting.iter_mut().take(16).collect();
+            let mut parts: Vec<&mut Bytes> = waiting.parts.iter_mut().take(16).collect();
+            let before: usize = parts.iter().map(|part| part.len()).sum();
             self.write(&mut parts)?;
+            let after: usize = parts.iter().map(|part| part.len()).sum();
+            waiting.bytes -= before - after;
         }
-        while waiting.front().is_some_and(Bytes::is_empty) {
-            waiting.pop_front();
+        while waiting.parts.front().is_some_and(Bytes::is_empty) {
+            waiting.parts.pop_front();
         }
         Ok(())
     }
 
+    /// Returns once more waits than may.
+    pub(super) async fn overfull(&self) {
+        self.overfull.cancelled().await;
+    }
+
+    /// Nothing more comes: the runner reads the end of the socket.
+    pub(super) fn finish(&self) {
+        // A socket that is gone has ended already.
+        let _ = rustix::net::shutdown(self.socket.as_fd(), rustix::net::Shutdown::Write);
+    }
+
     pub(super) fn close(&self) {
         self.closed.cancel();
-        self.waiting.lock().clear();
+        *self.waiting.lock() = Waiting::default();
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.lock().bytes
     }
 }
 

@@ -57,7 +57,9 @@ const BY_CAPABILITY: &[(libc::c_long, &[&str])] = &[
     (libc::SYS_quotactl, &["CAP_SYS_ADMIN"]),
 ];
 
-const PROGRAMS: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
+/// Denied unless other programs may be started: those two, and what only their terminals need. So all that a plugin
+/// starts is in its group and ends with it.
+const PROGRAMS: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat, libc::SYS_setsid, libc::SYS_setpgid];
 
 /// Applies the filter and says what is in effect.
 pub(super) fn restrict(needs: &Needs, missing: &mut Vec<String>) -> String {
