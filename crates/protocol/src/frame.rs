@@ -74,7 +74,8 @@ impl Frame {
     /// The bytes of a frame with `message` as its payload.
     ///
     /// # Errors
-    /// `TooLarge` where the message exceeds `limit` bytes: it must be split or refused by the caller.
+    /// `TooLarge` where the message exceeds `limit` bytes, `Depth` where it is nested too deeply: it must be split or
+    /// refused by the caller.
     pub fn encode<T: Serialize>(header: Header, message: &T, limit: usize) -> Result<Bytes, FrameError> {
         let mut buffer = BytesMut::with_capacity(256);
         buffer.put_u8(LAYOUT);
@@ -90,7 +91,19 @@ impl Frame {
         if buffer.len() > limit {
             return Err(FrameError::TooLarge { size: buffer.len(), limit });
         }
+        if schema::is_deeper(&buffer[HEADER_BYTES..], MAX_DEPTH) {
+            return Err(FrameError::Depth);
+        }
         Ok(buffer.freeze())
+    }
+
+    /// Whether a message can be sent at all, for those who keep it before that.
+    ///
+    /// # Errors
+    /// As for [`Frame::encode`].
+    pub fn check<T: Serialize>(message: &T) -> Result<(), FrameError> {
+        let header = Header { kind: Kind::Message, epoch: 0, seq: 0, ack: 0 };
+        Frame::encode(header, message, crate::MAX_FRAME_BYTES).map(drop)
     }
 
     /// Splits bytes into header and payload; looks at the payload's size and nesting only.
@@ -154,5 +167,7 @@ mod tests {
         };
         assert!(frame(MAX_DEPTH).is_ok());
         assert!(matches!(frame(MAX_DEPTH + 1), Err(FrameError::Depth)));
+        let value: serde_json::Value = serde_json::from_str(&deep(MAX_DEPTH + 1)).unwrap();
+        assert!(matches!(Frame::encode(HEADER, &value, 1000), Err(FrameError::Depth)), "it is not sent either");
     }
 }

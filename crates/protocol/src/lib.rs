@@ -26,7 +26,9 @@ pub const OLDEST_VERSION: u16 = 1;
 pub const FEATURES: &[&str] = &["streams", "channels", "section-hashes"];
 /// Largest frame of the control channel.
 pub const MAX_FRAME_BYTES: usize = schema::MAX_MESSAGE;
-/// Largest first frame of a connection, and largest body of an enrolment.
-pub const MAX_HELLO_BYTES: usize = 256 * 1024;
+/// Largest first frame of a connection. It lists every job of the agent's journal whose end is not acknowledged.
+pub const MAX_HELLO_BYTES: usize = 1024 * 1024;
+/// Largest body of an enrolment, which anybody may send.
+pub const MAX_ENROLMENT_BYTES: usize = 256 * 1024;
 /// Path of the control channel on the agents' port.
 pub const LINK_PATH: &str = "/link";

@@ -18,7 +18,7 @@ use uuid::Uuid;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn enrol(context: &Context, peer: &Peer, request: Request<Incoming>) -> Result<Answer, Problem> {
-    let body = Limited::new(request.into_body(), protocol::MAX_HELLO_BYTES).collect();
+    let body = Limited::new(request.into_body(), protocol::MAX_ENROLMENT_BYTES).collect();
     let body = tokio::time::timeout(BODY_TIMEOUT, body)
         .await
         .map_err(|_| Problem::new(Code::Deadline, "The request did not come in time."))?

@@ -147,7 +147,7 @@ async fn slow_and_huge_requests_are_ended() {
     answer.clear();
     let _ = tokio::time::timeout(SOON * 2, slow.read_to_end(&mut answer)).await.expect("a slow head is given up");
 
-    let body = vec![b' '; protocol::MAX_HELLO_BYTES + 1];
+    let body = vec![b' '; protocol::MAX_ENROLMENT_BYTES + 1];
     match kit.stranger().fetch(hyper::Method::POST, "/enrol", body.into(), 1000).await {
         Ok(reply) => assert_eq!(reply.status, 400),
         Err(link::DialError::Broken { .. }) => {}
