@@ -10,7 +10,7 @@ use crate::journal::{JobRecord, JournalError, Phase};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use plugin_host::{CallMeta, Method, OpEvent, Operation};
-use protocol::{Assign, JobReport};
+use protocol::{Assign, Frame, FrameError, FromAgent, JobReport};
 use schema::{Code, JobState, OnInterrupt, Problem};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -115,10 +115,13 @@ pub(crate) async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalErr
 pub(crate) async fn go_on(core: &Arc<Core>) -> Result<(), JournalError> {
     let _taking = core.running.taking.lock().await;
     let live: HashSet<Uuid> = core.running.live.lock().keys().copied().collect();
-    let open = core.with_journal(super::journal::Journal::open_jobs).await?;
-    for (job, record) in open {
-        if !live.contains(&job) && !matches!(record.phase, Phase::Finished { .. }) {
-            start(core, job, record);
+    for job in core.with_journal(super::journal::Journal::open_jobs).await? {
+        if live.contains(&job) {
+            continue;
+        }
+        match core.with_journal(move |journal| journal.job(job)).await? {
+            Some(record) if !matches!(record.phase, Phase::Finished { .. }) => drop(start(core, job, record)),
+            _ => {}
         }
     }
     Ok(())
@@ -149,14 +152,29 @@ fn finished(end: End) -> Phase {
     Phase::Finished { state, result, problem, ended_at: Timestamp::now(), acknowledged: false }
 }
 
+/// Ends a job that has an end which cannot be sent.
+pub(crate) fn replace_end(core: &Arc<Core>, job: Uuid, problem: Problem) {
+    let own = Arc::clone(core);
+    core.spawn(async move { end(&own, job, End::problem(JobState::Failed, problem)).await });
+}
+
+/// What is said instead of something that does not fit into a message.
+pub(crate) fn does_not_fit(what: &str, error: &FrameError) -> Problem {
+    Problem::new(Code::Quota, format!("{what} cannot be sent: {error}."))
+        .fix("Report it to the plugin's vendor: it should tell less at a time.")
+}
+
 async fn end(core: &Arc<Core>, job: Uuid, end: End) {
-    let phase = finished(end);
+    let state = if end.state == JobState::Succeeded { JobState::Failed } else { end.state };
+    let mut phase = finished(end);
+    if let Err(error) = Frame::check(&FromAgent::Job { job, report: report(&phase) }) {
+        phase = finished(End::problem(state, does_not_fit("What the command ended with", &error)));
+    }
     let report = report(&phase);
     let mut pause = FIRST_PAUSE;
     loop {
         let phase = phase.clone();
-        let Err(error) = core.with_journal(move |journal| journal.update(job, |record| record.phase = phase)).await
-        else {
+        let Err(error) = core.with_journal(move |journal| journal.end(job, phase)).await else {
             break;
         };
         // It is not told before it is stored: after a restart the job would count as cut off, and perhaps run again.
@@ -333,3 +351,6 @@ async fn follow(core: &Arc<Core>, job: Uuid, mut operation: Operation, live: &Li
 fn log(level: &str, text: String) -> JobReport {
     JobReport::Log { at: Timestamp::now().to_string(), level: level.to_owned(), text }
 }
+
+#[cfg(test)]
+mod tests;

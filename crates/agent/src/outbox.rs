@@ -141,7 +141,7 @@ impl Outbox {
         }
     }
 
-    fn take(&self) -> Option<Due> {
+    pub(crate) fn take(&self) -> Option<Due> {
         let mut inner = self.inner.lock();
         let mut messages: Vec<FromAgent> = inner.waiting.drain(..).collect();
         let progress = inner.progress.drain().map(|(job, progress)| (job, JobReport::Progress { progress }));

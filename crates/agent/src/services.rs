@@ -5,7 +5,7 @@ use crate::enrol::explain;
 use crate::journal::JournalError;
 use futures::future::BoxFuture;
 use plugin_host::{CallMeta, Duplex, Level, Services};
-use protocol::FromAgent;
+use protocol::{Frame, FromAgent};
 use schema::{Code, HostRequest, Object, Problem, Publish, Published, SettingsGet};
 use serde_json::Value;
 use std::sync::{Arc, Weak};
@@ -80,11 +80,12 @@ impl Services for MachineServices {
 async fn publish(core: &Arc<Core>, plugin: String, mut publish: Publish) -> Result<Value, Problem> {
     publish.observed_at.get_or_insert_with(|| jiff::Timestamp::now().to_string());
     let accepted = publish.rows.len() as u64;
-    let size = serde_json::to_vec(&publish).map_or(0, |bytes| bytes.len());
-    if size > protocol::MAX_FRAME_BYTES - 4096 {
-        let message = format!("{size} bytes of rows are more than a message takes ({}).", protocol::MAX_FRAME_BYTES);
-        return Err(Problem::new(Code::Quota, message).fix("Publish them in several sections."));
+    let message = FromAgent::Rows { seq: u64::MAX, plugin, publish };
+    if let Err(error) = Frame::check(&message) {
+        let problem = Problem::new(Code::Quota, format!("These rows cannot be sent: {error}."));
+        return Err(problem.fix("Publish them in several sections, and nest them less."));
     }
+    let FromAgent::Rows { plugin, publish, .. } = message else { return Err(Problem::internal("rows are rows.")) };
     let taken = core.with_journal(move |journal| journal.publish(&plugin, publish)).await;
     match taken {
         Ok(changed) => {

@@ -8,7 +8,6 @@ use crate::{facts, plugins};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use identity::tls::{Trust, agent_config};
-use jiff::Timestamp;
 use link::{Backoff, DialError, Dialer, LinkError, Receiver, Sender};
 use protocol::{FromAgent, Hello, Kind, Refused, ToAgent, Welcome};
 use schema::Problem;
@@ -168,7 +167,7 @@ async fn take_over(core: &Arc<Core>, welcome: &Welcome, address: &str) -> Result
             }
             journal.set("store", &store)?;
         }
-        journal.prune(Timestamp::now())
+        Ok(())
     })
     .await?;
     plugins::want(core, welcome.plugins.clone()).await;

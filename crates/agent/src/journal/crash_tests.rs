@@ -9,6 +9,7 @@ use redb::StorageBackend;
 use schema::{JobState, OnInterrupt, PublishMode};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 #[derive(Clone, Debug)]
@@ -20,7 +21,9 @@ enum Operation {
 
 /// A file in memory that remembers everything that was done to it.
 #[derive(Clone, Debug, Default)]
-struct Tape {
+pub(crate) struct Tape {
+    /// Every write and sync fails, as of a full or broken disk.
+    pub(crate) broken: Arc<AtomicBool>,
     now: Arc<Mutex<Vec<u8>>>,
     operations: Arc<Mutex<Vec<Operation>>>,
 }
@@ -38,9 +41,13 @@ fn apply(image: &mut Vec<u8>, operation: &Operation) {
 }
 
 impl Tape {
-    fn record(&self, operation: Operation) {
+    fn record(&self, operation: Operation) -> Result<(), std::io::Error> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
         apply(&mut self.now.lock(), &operation);
         self.operations.lock().push(operation);
+        Ok(())
     }
 }
 
@@ -54,21 +61,18 @@ impl StorageBackend for Tape {
         Ok(())
     }
     fn set_len(&self, length: u64) -> Result<(), std::io::Error> {
-        self.record(Operation::Length(length));
-        Ok(())
+        self.record(Operation::Length(length))
     }
     fn sync_data(&self) -> Result<(), std::io::Error> {
-        self.record(Operation::Sync);
-        Ok(())
+        self.record(Operation::Sync)
     }
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        self.record(Operation::Write(offset, data.to_vec()));
-        Ok(())
+        self.record(Operation::Write(offset, data.to_vec()))
     }
 }
 
-fn open(tape: Tape) -> Result<Journal, JournalError> {
-    Journal::over(Database::builder().set_cache_size(1024 * 1024).create_with_backend(tape)?)
+pub(crate) fn open(tape: Tape) -> Result<Journal, JournalError> {
+    Journal::over(move || Ok(Database::builder().set_cache_size(1024 * 1024).create_with_backend(tape.clone())?))
 }
 
 const JOBS: usize = 3;
@@ -153,7 +157,7 @@ fn whatever_a_call_returned_survives_power_loss_at_every_write() {
             let (_, steps, rows) = promised.iter().rev().find(|(after, ..)| *after <= reached).unwrap();
             let mut image = Vec::new();
             operations[..reached].iter().for_each(|operation| apply(&mut image, operation));
-            let lost = Tape { now: Arc::new(Mutex::new(image)), operations: Arc::default() };
+            let lost = Tape { now: Arc::new(Mutex::new(image)), ..Tape::default() };
             let journal = open(lost).unwrap_or_else(|error| panic!("after {reached} of {crash}: {error}"));
             for (n, promised) in steps.iter().enumerate() {
                 let found = step(&journal, n);
@@ -166,4 +170,32 @@ fn whatever_a_call_returned_survives_power_loss_at_every_write() {
         }
     }
     assert!(points > 50, "{points} crash points are too few to mean anything");
+}
+
+#[test]
+fn the_journal_goes_on_when_the_disk_does() {
+    let tape = Tape::default();
+    let journal = open(tape.clone()).unwrap();
+    journal.accept(job(0), &record()).unwrap();
+    tape.broken.store(true, Ordering::Release);
+    for _ in 0..2 {
+        let error = journal.accept(job(1), &record()).unwrap_err();
+        assert!(error.to_string().contains("Make room on the disk"), "{error}");
+    }
+    tape.broken.store(false, Ordering::Release);
+    journal.accept(job(1), &record()).unwrap();
+    assert_eq!((step(&journal, 0), step(&journal, 1)), (1, 1));
+}
+
+#[test]
+fn the_file_is_its_owners_alone_and_keeps_no_arguments_of_a_job_that_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.redb");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let journal = Journal::open(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    journal.accept(job(0), &record()).unwrap();
+    journal.end(job(0), finished()).unwrap();
+    assert!(journal.job(job(0)).unwrap().unwrap().assign.is_none());
 }

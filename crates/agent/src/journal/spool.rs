@@ -3,7 +3,7 @@
 
 use super::{Journal, JournalError};
 use protocol::{SectionHash, SectionName};
-use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 use schema::{Publish, PublishMode};
 use serde::{Deserialize, Serialize};
 
@@ -133,50 +133,65 @@ impl Journal {
     /// # Errors
     /// `Full`: nothing was taken over, and the plugin keeps its rows.
     pub fn publish(&self, plugin: &str, publish: Publish) -> Result<bool, JournalError> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut tables = Tables::open(&transaction)?;
-            if publish.mode != PublishMode::Replace {
-                tables.push(&Entry::Rows { plugin: plugin.to_owned(), publish })?;
-            } else if !tables.replace(plugin, publish)? {
-                return Ok(false);
+        self.write_if(|transaction| {
+            let mut tables = Tables::open(transaction)?;
+            if publish.mode == PublishMode::Replace {
+                let changed = tables.replace(plugin, publish)?;
+                return Ok((changed, changed));
             }
-        }
-        transaction.commit()?;
-        Ok(true)
+            tables.push(&Entry::Rows { plugin: plugin.to_owned(), publish })?;
+            Ok((true, true))
+        })
     }
 
     /// The entries after `after`, up to `limit_bytes` and at least one.
     pub fn outgoing(&self, after: u64, limit_bytes: usize) -> Result<Vec<Outgoing>, JournalError> {
-        let transaction = self.database.begin_read()?;
-        let (spool, sections) = (transaction.open_table(SPOOL)?, transaction.open_table(SECTIONS)?);
-        let (mut entries, mut total) = (Vec::new(), 0);
-        for item in spool.range(after + 1..)? {
-            let (seq, value) = item?;
-            let (seq, mut bytes) = (seq.value(), value.value().len());
-            let (plugin, publish) = match serde_json::from_slice(value.value())? {
-                Entry::Rows { plugin, publish } => (plugin, publish),
-                Entry::Section { key } => {
-                    let Some(value) = sections.get(key.as_str())? else { continue };
-                    bytes = value.value().len();
-                    let section: Section = serde_json::from_slice(value.value())?;
-                    (section.plugin, section.publish)
+        self.read(|transaction| {
+            let (spool, sections) = (transaction.open_table(SPOOL)?, transaction.open_table(SECTIONS)?);
+            let (mut entries, mut total) = (Vec::new(), 0);
+            for item in spool.range(after + 1..)? {
+                let (seq, value) = item?;
+                let (seq, mut bytes) = (seq.value(), value.value().len());
+                let (plugin, publish) = match serde_json::from_slice(value.value())? {
+                    Entry::Rows { plugin, publish } => (plugin, publish),
+                    Entry::Section { key } => {
+                        let Some(value) = sections.get(key.as_str())? else { continue };
+                        bytes = value.value().len();
+                        let section: Section = serde_json::from_slice(value.value())?;
+                        (section.plugin, section.publish)
+                    }
+                };
+                if !entries.is_empty() && total + bytes > limit_bytes {
+                    break;
                 }
-            };
-            if !entries.is_empty() && total + bytes > limit_bytes {
-                break;
+                total += bytes;
+                entries.push(Outgoing { seq, plugin, publish, bytes });
             }
-            total += bytes;
-            entries.push(Outgoing { seq, plugin, publish, bytes });
-        }
-        Ok(entries)
+            Ok(entries)
+        })
+    }
+
+    /// Gives up one entry, which can never be sent.
+    pub fn give_up(&self, seq: u64) -> Result<(), JournalError> {
+        self.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
+            let entry = tables.spool.get(seq)?.map(|value| serde_json::from_slice(value.value())).transpose()?;
+            tables.drop_entry(seq)?;
+            if let Some(Entry::Section { key }) = entry
+                && let Some(mut section) = tables.section(&key)?
+                && section.queued == Some(seq)
+            {
+                section.queued = None;
+                tables.put_section(&key, &section)?;
+            }
+            Ok(())
+        })
     }
 
     /// Everything up to `seq` is stored at the administrator.
     pub fn stored_up_to(&self, seq: u64) -> Result<(), JournalError> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut tables = Tables::open(&transaction)?;
+        self.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
             let mut done = Vec::new();
             for item in tables.spool.range(..=seq)? {
                 let (seq, value) = item?;
@@ -193,28 +208,28 @@ impl Journal {
                     tables.put_section(&key, &section)?;
                 }
             }
-        }
-        Ok(transaction.commit()?)
+            Ok(())
+        })
     }
 
     /// Hashes of what the administrator is believed to have.
     pub fn section_hashes(&self) -> Result<Vec<SectionHash>, JournalError> {
-        let transaction = self.database.begin_read()?;
-        let mut hashes = Vec::new();
-        for item in transaction.open_table(SECTIONS)?.iter()? {
-            let section: Section = serde_json::from_slice(item?.1.value())?;
-            if let Some(hash) = &section.stored {
-                hashes.push(SectionHash { name: name_of(&section), hash: hash.clone() });
+        self.read(|transaction| {
+            let mut hashes = Vec::new();
+            for item in transaction.open_table(SECTIONS)?.iter()? {
+                let section: Section = serde_json::from_slice(item?.1.value())?;
+                if let Some(hash) = &section.stored {
+                    hashes.push(SectionHash { name: name_of(&section), hash: hash.clone() });
+                }
             }
-        }
-        Ok(hashes)
+            Ok(hashes)
+        })
     }
 
     /// Queues sections again, all of them where none is named.
     pub fn send_again(&self, names: Option<&[SectionName]>) -> Result<(), JournalError> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut tables = Tables::open(&transaction)?;
+        self.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
             let mut wanted = Vec::new();
             for item in tables.sections.iter()? {
                 let (key, value) = item?;
@@ -230,15 +245,14 @@ impl Journal {
                     tables.put_section(&key, &section)?;
                 }
             }
-        }
-        Ok(transaction.commit()?)
+            Ok(())
+        })
     }
 
     /// Forgets the sections of plugins that are gone.
     pub fn keep_sections_of(&self, plugins: &[String]) -> Result<(), JournalError> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut tables = Tables::open(&transaction)?;
+        self.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
             let mut gone = Vec::new();
             for item in tables.sections.iter()? {
                 let (key, value) = item?;
@@ -251,8 +265,8 @@ impl Journal {
                 tables.sections.remove(key.as_str())?;
                 tables.grow(0, bytes)?;
             }
-        }
-        Ok(transaction.commit()?)
+            Ok(())
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use link::{LinkError, Receiver, Sender};
 use parking_lot::Mutex;
 use plugin_host::{CallMeta, Method};
-use protocol::{FromAgent, JobReport, Kind, Outcome, ToAgent, Welcome};
+use protocol::{FrameError, FromAgent, JobReport, Kind, Outcome, ToAgent, Welcome};
 use schema::{Code, Problem, Query};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -77,7 +77,7 @@ impl Talk {
             tokio::select! {
                 due = self.core.outbox.due() => {
                     for message in due.messages {
-                        sender.send(Kind::Message, &message).await?;
+                        self.put(sender, message).await?;
                     }
                     if due.results {
                         self.send_results(sender).await?;
@@ -104,20 +104,64 @@ impl Talk {
             let rows = self.core.with_journal(move |journal| journal.outgoing(sent, room)).await?;
             for row in rows {
                 (sent, _) = (row.seq, under_way.push((row.seq, row.bytes)));
-                let message = FromAgent::Rows { seq: row.seq, plugin: row.plugin, publish: row.publish };
-                sender.send(Kind::Message, &message).await?;
+                self.put(sender, FromAgent::Rows { seq: row.seq, plugin: row.plugin, publish: row.publish }).await?;
             }
         }
     }
 
     async fn send_results(&self, sender: &mut Sender) -> Result<(), Over> {
-        for (job, record) in self.core.with_journal(Journal::open_jobs).await? {
+        for job in self.core.with_journal(Journal::open_jobs).await? {
+            let Some(record) = self.core.with_journal(move |journal| journal.job(job)).await? else { continue };
             let report = match record.phase {
                 Phase::Accepted | Phase::Running if self.core.running.get(job).is_none() => continue,
                 phase => jobs::report(&phase),
             };
-            sender.send(Kind::Message, &FromAgent::Job { job, report }).await?;
+            self.put(sender, FromAgent::Job { job, report }).await?;
         }
+        Ok(())
+    }
+
+    /// Sends a message. One that does not fit into a frame never will, and must not end every session.
+    async fn put(&self, sender: &mut Sender, message: FromAgent) -> Result<(), Over> {
+        match sender.send(Kind::Message, &message).await {
+            Err(LinkError::Frame(error)) => self.give_up(message, &error).await,
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Lets a message go that cannot be sent; whoever waits for it is told instead, and the operator.
+    async fn give_up(&self, message: FromAgent, error: &FrameError) -> Result<(), Over> {
+        let (core, refused) = (&self.core, |what| jobs::does_not_fit(what, error));
+        let problem = match message {
+            FromAgent::Job { job, report: JobReport::Finished { .. } } => {
+                let problem = refused("What the command ended with");
+                jobs::replace_end(core, job, problem.clone());
+                problem
+            }
+            FromAgent::Rows { seq, plugin, publish } => {
+                core.with_journal(move |journal| journal.give_up(seq)).await?;
+                refused(&format!("Rows of {plugin}.{}", publish.type_name))
+            }
+            FromAgent::PeerReply { call, .. } => {
+                let problem = refused("The answer of the machine");
+                core.outbox.say(FromAgent::PeerReply { call, outcome: Outcome::Problem(problem.clone()) });
+                problem
+            }
+            FromAgent::QueryReply { call, .. } => {
+                let problem = refused("The answer of the machine");
+                core.outbox.say(FromAgent::QueryReply { call, outcome: Outcome::Problem(problem.clone()) });
+                problem
+            }
+            FromAgent::Request { call, plugin, method, .. } => {
+                let problem = refused(&format!("{method} of {plugin}"));
+                core.outbox.answer(call, Outcome::Problem(problem.clone()));
+                problem
+            }
+            _ => refused("A message of the agent"),
+        };
+        tracing::warn!(%problem, "a message is given up");
+        let (plugin, level) = ("agent".to_owned(), "warn".to_owned());
+        core.outbox.say(FromAgent::Log { plugin, level, text: problem.to_string() });
         Ok(())
     }
 
@@ -160,7 +204,9 @@ impl Talk {
                 }
             }
             ToAgent::Cancel { job } => jobs::cancel(core, job).await?,
-            ToAgent::AckResult { job } => core.with_journal(move |journal| journal.acknowledge(job)).await?,
+            ToAgent::AckResult { job } => {
+                core.with_journal(move |journal| journal.acknowledge(job, Timestamp::now())).await?
+            }
             ToAgent::AckRows { seq } => {
                 core.with_journal(move |journal| journal.stored_up_to(seq)).await?;
                 self.stored.fetch_max(seq, Ordering::AcqRel);

@@ -71,3 +71,48 @@ async fn a_call_that_nobody_waits_for_any_more_is_given_up() {
     let gone = tokio::time::timeout(crate::testing::SOON, answering).await;
     assert!(gone.expect("it is given up").is_err());
 }
+
+#[tokio::test]
+async fn what_can_never_be_sent_is_let_go_and_whoever_waits_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = core(dir.path()).await;
+    let talk = talk(&core);
+    let deep = (0..protocol::MAX_DEPTH).fold(Value::Null, |inner, _| serde_json::json!([inner]));
+    let (job, accepted_at) = (Uuid::from_u128(1), Timestamp::now());
+    // As an earlier version may have left them in the journal.
+    let end = Phase::Finished {
+        state: JobState::Succeeded,
+        result: Some(deep.clone()),
+        problem: None,
+        ended_at: accepted_at,
+        acknowledged: false,
+    };
+    let record = JobRecord { assign: None, phase: end, attempts: 1, checkpoint: None, accepted_at };
+    let rows = serde_json::json!({"type": "thing", "mode": "replace", "rows": [{"a": deep}]});
+    let publish: schema::Publish = serde_json::from_value(rows).unwrap();
+    core.with_journal(move |journal| {
+        journal.accept(job, &record)?;
+        journal.publish("sample", publish)
+    })
+    .await
+    .unwrap();
+    let rows = core.with_journal(|journal| journal.outgoing(0, usize::MAX)).await.unwrap().remove(0);
+    let report = jobs::report(&known(&core, job).await.unwrap().phase);
+    for message in [
+        FromAgent::Job { job, report },
+        FromAgent::Rows { seq: rows.seq, plugin: rows.plugin, publish: rows.publish },
+        FromAgent::PeerReply { call: 3, outcome: Outcome::Done(deep) },
+    ] {
+        let error = protocol::Frame::check(&message).unwrap_err();
+        talk.give_up(message, &error).await.unwrap();
+    }
+    let failed = async || known(&core, job).await.unwrap().phase.state() == JobState::Failed;
+    until("the job has failed", failed).await;
+    assert!(core.with_journal(|journal| journal.outgoing(0, usize::MAX)).await.unwrap().is_empty());
+    let said = core.outbox.due().await.messages;
+    let answered =
+        |message: &FromAgent| matches!(message, FromAgent::PeerReply { call: 3, outcome: Outcome::Problem(_) });
+    assert!(said.iter().any(answered), "{said:?}");
+    let told = said.iter().filter(|message| matches!(message, FromAgent::Log { text, .. } if text.contains("deeper")));
+    assert_eq!(told.count(), 3);
+}
