@@ -1,12 +1,14 @@
 //! Jobs of this machine: taken over durably, started once, and ended with a result that is repeated until the
 //! administrator has it.
 
+mod secrets;
 mod streams;
 
 pub(crate) use streams::Streams;
 
 use crate::core::Core;
 use crate::journal::{JobRecord, JournalError, Phase};
+use crate::state::StateError;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use plugin_host::{CallMeta, Method, OpEvent, Operation};
@@ -49,6 +51,15 @@ impl Running {
     }
 }
 
+/// Why a job was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
 /// How a run ended.
 struct End {
     state: JobState,
@@ -64,23 +75,15 @@ impl End {
 
 /// Takes a job over, or says again how it stands. An error means that it was not taken over. Where it is dropped
 /// halfway, the job may be in the journal without running, until it is assigned again or [`go_on`] finds it.
-pub(crate) async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), JournalError> {
+pub(crate) async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), NotTaken> {
     let job = assign.job;
-    let refused = core.policy.allows(&assign.command).err();
-    let phase = match refused {
-        Some(problem) => finished(End::problem(JobState::Refused, problem)),
-        None => Phase::Accepted,
-    };
-    let (attempts, checkpoint, accepted_at) = (0, None, Timestamp::now());
-    let record = JobRecord { assign: Some(assign), phase, attempts, checkpoint, accepted_at };
     let _taking = core.running.taking.lock().await;
     // Looked at before the journal: what has ended meanwhile is not begun again.
     let live = core.running.get(job).is_some();
-    let known = {
-        let record = record.clone();
-        core.with_journal(move |journal| journal.accept(job, &record)).await?
+    let record = match core.with_journal(move |journal| journal.job(job)).await? {
+        Some(known) => known,
+        None => take_over(core, assign).await?,
     };
-    let record = known.unwrap_or(record);
     if let Phase::Finished { .. } = record.phase {
         core.outbox.job(job, report(&record.phase));
         return Ok(());
@@ -92,6 +95,25 @@ pub(crate) async fn assign(core: &Arc<Core>, assign: Assign) -> Result<(), Journ
         core.outbox.job(job, JobReport::Running);
     }
     Ok(())
+}
+
+async fn take_over(core: &Arc<Core>, mut assign: Assign) -> Result<JobRecord, NotTaken> {
+    let (job, own) = (assign.job, Arc::clone(core));
+    let refused = core.policy.allows(&assign.command).err();
+    let (attempts, checkpoint, accepted_at) = (0, None, Timestamp::now());
+    let write = tokio::task::spawn_blocking(move || {
+        let (assign, phase) = match refused {
+            Some(problem) => (None, finished(End::problem(JobState::Refused, problem))),
+            None => {
+                secrets::put_aside(&own, &mut assign)?;
+                (Some(assign), Phase::Accepted)
+            }
+        };
+        let record = JobRecord { assign, phase, attempts, checkpoint, accepted_at };
+        own.journal.accept(job, &record)?;
+        Ok(record)
+    });
+    write.await.expect("the journal does not panic")
 }
 
 /// Cancels a job. One that never came here will not run when it comes.
@@ -115,7 +137,9 @@ pub(crate) async fn cancel(core: &Arc<Core>, job: Uuid) -> Result<(), JournalErr
 pub(crate) async fn go_on(core: &Arc<Core>) -> Result<(), JournalError> {
     let _taking = core.running.taking.lock().await;
     let live: HashSet<Uuid> = core.running.live.lock().keys().copied().collect();
-    for job in core.with_journal(super::journal::Journal::open_jobs).await? {
+    let open = core.with_journal(super::journal::Journal::open_jobs).await?;
+    secrets::sweep(core, &open.iter().copied().collect());
+    for job in open {
         if live.contains(&job) {
             continue;
         }
@@ -183,6 +207,7 @@ async fn end(core: &Arc<Core>, job: Uuid, end: End) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    secrets::forget(core, job);
     core.outbox.job(job, report);
 }
 
@@ -203,7 +228,10 @@ fn start(core: &Arc<Core>, job: Uuid, record: JobRecord) -> Arc<Live> {
 
 /// Runs a job to its end; `None` where it must stay as the journal has it.
 async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) -> Option<End> {
-    let assign = record.assign.clone()?;
+    let mut assign = record.assign.clone()?;
+    if let Err(problem) = secrets::bring_back(core, &mut assign) {
+        return Some(End::problem(JobState::Failed, problem));
+    }
     if record.phase == Phase::Running {
         match assign.on_interrupt {
             OnInterrupt::Report => return Some(cut_off("The agent or the machine went down.")),

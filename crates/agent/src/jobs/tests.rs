@@ -57,3 +57,28 @@ async fn an_end_that_no_message_takes_is_a_failure_that_says_so() {
         assert_eq!((state, problem.code), (JobState::Failed, Code::Quota));
     }
 }
+
+#[tokio::test]
+async fn secret_arguments_are_never_in_the_journal_and_go_with_the_end_of_their_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = core(dir.path()).await;
+    let mut asked = assignment(Uuid::from_u128(1));
+    asked.input.insert("password".into(), json!("correct horse"));
+    assign(&core, asked.clone()).await.unwrap();
+    let file = dir.path().join("secrets").join(asked.job.to_string());
+    assert!(std::fs::read_to_string(&file).unwrap().contains("correct horse"));
+    let in_journal = || {
+        let bytes = std::fs::read(dir.path().join("journal.redb")).unwrap();
+        bytes.windows(13).any(|window| window == b"correct horse")
+    };
+    assert!(!in_journal());
+    let mut kept = known(&core, asked.job).await.assign.unwrap();
+    secrets::bring_back(&core, &mut kept).unwrap();
+    assert_eq!(kept, asked, "the command gets them");
+    cancel(&core, asked.job).await.unwrap();
+    until("they are gone", async || !file.exists()).await;
+    assert!(!in_journal());
+    std::fs::write(dir.path().join("secrets").join(Uuid::from_u128(9).to_string()), "{}").unwrap();
+    go_on(&core).await.unwrap();
+    assert_eq!(std::fs::read_dir(dir.path().join("secrets")).unwrap().count(), 0, "nor after a crash");
+}

@@ -4,7 +4,7 @@
 use super::{Over, renewed, request_renewal};
 use crate::core::Core;
 use crate::jobs;
-use crate::journal::{Journal, JournalError, Phase};
+use crate::journal::{Journal, Phase};
 use crate::{plugins, services};
 use identity::ca::AGENT_LIFE;
 use jiff::{SignedDuration, Timestamp};
@@ -246,7 +246,7 @@ impl Talk {
         Ok(())
     }
 
-    fn job_log(&self, job: Uuid, error: &JournalError) {
+    fn job_log(&self, job: Uuid, error: &jobs::NotTaken) {
         let (at, text) = (Timestamp::now().to_string(), format!("The machine cannot take it over: {error}."));
         self.core.outbox.job(job, JobReport::Log { at, level: "error".to_owned(), text });
     }
