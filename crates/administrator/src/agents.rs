@@ -34,9 +34,10 @@ mod port;
 mod presence;
 mod registry;
 mod routes;
+mod strangers;
 
 use clones::Clones;
-pub use directory::{Directory, Standing};
+pub use directory::{Directory, Enrolled, Standing};
 use presence::PresenceBook;
 use registry::Registry;
 
@@ -61,7 +62,11 @@ pub struct AgentsDeps {
     pub plugins: watch::Receiver<Arc<Vec<PluginFile>>>,
     pub sink: Arc<dyn AgentSink>,
     pub runtime: Runtime,
+    pub clock: Clock,
 }
+
+/// What time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A plugin library as agents fetch it.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,22 +151,11 @@ struct Context {
     plugins: watch::Receiver<Arc<Vec<PluginFile>>>,
     sink: Arc<dyn AgentSink>,
     runtime: Runtime,
-    registry: Registry,
+    clock: Clock,
+    registry: Arc<Registry>,
     presence: PresenceBook,
     clones: Mutex<Clones>,
     program_hash: install::ProgramHash,
-}
-
-impl Context {
-    /// Why a machine's identity is held, where it is.
-    fn held(&self, machine: MachineId) -> Option<String> {
-        self.clones.lock().held(machine)
-    }
-
-    /// Whoever comes next with this identity is believed.
-    fn forget(&self, machine: MachineId) {
-        self.clones.lock().forget(machine);
-    }
 }
 
 /// The agents of the site, as the rest of the administrator sees them. Cheap to clone.
@@ -181,7 +175,7 @@ impl Agents {
         let listener = port::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         let local = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
         deps.directory.all_offline().await?;
-        let AgentsDeps { directory, ca, plugins, sink, runtime } = deps;
+        let AgentsDeps { directory, ca, plugins, sink, runtime, clock } = deps;
         let (registry, presence, clones, program_hash) = Default::default();
         let context = Arc::new(Context {
             config,
@@ -190,6 +184,7 @@ impl Agents {
             plugins,
             sink,
             runtime,
+            clock,
             registry,
             presence,
             clones,
@@ -198,6 +193,13 @@ impl Agents {
         context.runtime.spawn(port::serve(Arc::clone(&context), listener, acceptor));
         let flushing = Arc::clone(&context);
         context.runtime.spawn(async move { presence::flush(&flushing).await });
+        let watching = Arc::clone(&context);
+        context.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(watching.config.heartbeat).await;
+                watching.registry.end_expired((watching.clock)());
+            }
+        });
         Ok(Agents { context, local })
     }
 
@@ -219,15 +221,10 @@ impl Agents {
         self.context.registry.send(machine, message)
     }
 
-    /// Cuts a machine off whose identity was revoked or removed. Its certificate is refused by the directory from then
-    /// on.
+    /// Ends every connection of a machine whose identity was revoked or removed. Its certificate is refused by the
+    /// directory from then on.
     pub fn revoke(&self, machine: MachineId, reason: &str) {
-        self.context.registry.revoke(machine, reason);
-    }
-
-    /// An operator vouches for the next machine that comes with a held identity.
-    pub fn rebind(&self, machine: MachineId) {
-        self.context.forget(machine);
+        self.context.registry.end(machine, ToAgent::Revoked { reason: reason.to_owned() });
     }
 
     /// Has the agent dial back and join the connection to a stream of a running job.

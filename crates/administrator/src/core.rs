@@ -1,6 +1,6 @@
 //! The commands of the core's own module: machines, groups, operators, tokens. They are jobs like any other.
 
-mod machines;
+pub(crate) mod machines;
 mod people;
 
 use crate::app::App;
@@ -29,6 +29,7 @@ pub(crate) async fn run(app: &Arc<App>, job: &Job, input: Object) -> Result<Valu
     match short {
         "join-token" => machines::join_token(&asked, read(input)?).await,
         "rename-machine" => machines::rename(&asked, read(input)?).await,
+        "rebind" => machines::rebind(&asked, read(input)?).await,
         "revoke" => machines::revoke(&asked, read(input)?).await,
         "remove-machine" => machines::remove(&asked, read(input)?).await,
         "create-group" => machines::create_group(&asked, read(input)?).await,

@@ -1,8 +1,12 @@
 //! The agent of the administrator's own machine, as a child process that goes when the administrator goes.
 
 use crate::app::App;
+use crate::core::machines::Invitation;
+use crate::records;
 use anyhow::{Context as _, Result};
+use identity::{Outcome, audit};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,6 +19,11 @@ const STOP: Duration = Duration::from_secs(4);
 /// Pause before an agent that ended is started again; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What the agent keeps of its enrolment, in its state directory.
+const ENROLMENT: &str = "enrolment.json";
+/// Where the agent looks for a join token besides its arguments.
+const JOIN: &str = "BAILIWICK_JOIN";
 
 /// The running agent of this machine.
 pub(crate) struct LocalAgent {
@@ -54,12 +63,9 @@ pub(crate) async fn start(app: &Arc<App>, state: &Path) -> Result<Option<LocalAg
                         () = watched.cancelled() => break,
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                     }
-                    match spawn(&app, &program, &directory).await {
-                        Ok(next) => child = next,
-                        Err(error) => {
-                            tracing::error!(%error, "the agent of this machine cannot be started");
-                            break;
-                        }
+                    match again(&app, &program, &directory, &watched).await {
+                        Some(next) => child = next,
+                        None => break,
                     }
                 }
             }
@@ -69,17 +75,47 @@ pub(crate) async fn start(app: &Arc<App>, state: &Path) -> Result<Option<LocalAg
     Ok(Some(LocalAgent { stop, ended }))
 }
 
+/// Tries until it is started; nothing where it is not wanted any more.
+async fn again(app: &App, program: &Path, directory: &Path, stop: &CancellationToken) -> Option<Child> {
+    loop {
+        match spawn(app, program, directory).await {
+            Ok(child) => return Some(child),
+            Err(error) => tracing::error!(%error, "the agent of this machine cannot be started; it is tried again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(LONGEST_PAUSE) => {}
+        }
+    }
+}
+
 async fn spawn(app: &App, program: &Path, directory: &Path) -> Result<Child> {
+    let is_enrolled = directory.join(ENROLMENT).exists();
+    let join = if is_enrolled { None } else { Some(invite(app).await?) };
+    command(program, directory, join).spawn().with_context(|| format!("{} cannot be started", program.display()))
+}
+
+/// A join token for this machine, on record.
+async fn invite(app: &App) -> Result<String> {
+    let expires_at = Timestamp::now() + SignedDuration::from_mins(10);
+    let detail = json!({"expires_at": expires_at.to_string(), "for": "this machine"});
+    let entry = records::system("fleet.join-token", None, Outcome::Done, detail);
+    app.database.write(move |store| Ok(audit::append(store, entry, Timestamp::now())?)).await?;
+    let invitation = Invitation { machine: None, expires_at, operator: "administrator".to_owned() };
+    Ok(app.new_join_token(vec![app.reach.for_this_machine()], invitation).await?)
+}
+
+fn command(program: &Path, directory: &Path, join: Option<String>) -> Command {
     let mut command = Command::new(program);
-    command.arg("run").arg("--state").arg(directory);
-    // A state directory without an identity was never enrolled; one that has it needs no token.
-    let address = vec![app.reach.for_this_machine()];
-    let expires = Timestamp::now() + SignedDuration::from_mins(10);
-    command.arg("--join").arg(app.new_join_token(address, expires, "administrator").await?);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     // The agent asks the kernel to be ended with its parent, should this process be killed.
-    command.arg("--with-parent");
-    command.spawn().with_context(|| format!("{} cannot be started", program.display()))
+    command.arg("run").arg("--with-parent").arg("--state").arg(directory);
+    command.env_remove(JOIN);
+    if let Some(join) = join {
+        // Every user of the machine may read the arguments of a process, only its own its environment.
+        command.env(JOIN, join);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    command
 }
 
 async fn end(mut child: Child) {
@@ -100,5 +136,21 @@ impl LocalAgent {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.ended.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_token_is_not_among_the_arguments_that_every_user_may_read() {
+        let with = command(Path::new("/agent"), Path::new("/state"), Some("secret-word".to_owned()));
+        let arguments: Vec<_> = with.as_std().get_args().collect();
+        assert!(!arguments.iter().any(|argument| argument.to_string_lossy().contains("secret-word")));
+        let given =
+            |command: &Command| command.as_std().get_envs().any(|(name, value)| name == JOIN && value.is_some());
+        assert!(given(&with));
+        assert!(!given(&command(Path::new("/agent"), Path::new("/state"), None)));
     }
 }

@@ -200,6 +200,7 @@ async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate
         plugins: app.offers.subscribe(),
         sink,
         runtime: app.runtime.clone(),
+        clock: Arc::new(Timestamp::now),
     };
     let agents = Agents::start(config, deps).await?;
     app.agents.set(agents).map_err(|_| anyhow!("the agents' port was started twice"))

@@ -6,10 +6,14 @@
 
 #[path = "agents/certificates.rs"]
 mod certificates;
+#[path = "agents/cut_off.rs"]
+mod cut_off;
 #[path = "agents/hostile.rs"]
 mod hostile;
 #[path = "agents/kit.rs"]
 mod kit;
+#[path = "agents/returns.rs"]
+mod returns;
 #[path = "agents/sessions.rs"]
 mod sessions;
 #[path = "agents/streams.rs"]

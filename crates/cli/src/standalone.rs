@@ -303,7 +303,9 @@ async fn this_machine(database: &Database, directory: &Path) -> Result<MachineId
     };
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let facts = Facts { name, ..Facts::default() };
-    database.write(move |store| Ok(store.enrol(&NewMachine { id, facts }, Timestamp::now())?)).await?;
+    database
+        .write(move |store| Ok(store.enrol(&NewMachine { id, device_key: String::new(), facts }, Timestamp::now())?))
+        .await?;
     Ok(id)
 }
 

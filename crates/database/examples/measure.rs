@@ -172,7 +172,7 @@ fn fill(database: &Database, machines: usize) -> Result<Vec<MachineId>, Error> {
                     macs: vec![],
                     agent_version: "0.1.0".into(),
                 };
-                w.enrol(&NewMachine { id: *id, facts }, NOW)?;
+                w.enrol(&NewMachine { id: *id, device_key: String::new(), facts }, NOW)?;
                 publish(w, *id, "facts", &[json!({"person": format!("person {}", n % 500), "disk": n % 100})])?;
                 if n < 1000 {
                     let programs: Vec<_> =

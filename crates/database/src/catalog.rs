@@ -174,7 +174,7 @@ impl Table {
 /// A type of the core: table or view `fleet_<type>`, columns by the names of the fields. One whose table is not there, or
 /// lacks the key or the label, is not offered.
 fn core_table(conn: &Connection, type_id: &str, sql: &str, kind: &Type) -> rusqlite::Result<Option<Table>> {
-    let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let mut statement = conn.prepare("SELECT name FROM pragma_table_xinfo(?1)")?;
     let present: BTreeSet<String> = statement.query_map([sql], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let columns: Vec<Column> = kind
         .fields

@@ -13,9 +13,11 @@ use std::collections::BTreeSet;
 
 /// Warnings kept; the oldest go.
 const MAX_WARNINGS: i64 = 10_000;
+/// In the place of a key that became another machine's: no certificate is for it.
+const NO_KEY: &str = "none";
 const MACHINE: &str =
-    "SELECT id, name, addresses, macs, status, last_seen, agent_version, enrolled_at, groups, revoked_at
-    FROM fleet_machine";
+    "SELECT id, name, addresses, macs, status, last_seen, agent_version, enrolled_at, groups, revoked_at, held,
+    device_key FROM fleet_machine";
 const GROUP: &str = "SELECT id, name, description, machines, created_at FROM fleet_group";
 
 impl<Mode> Lookup for Access<'_, Mode> {
@@ -47,6 +49,12 @@ impl<Mode> Lookup for Access<'_, Mode> {
         }
     }
 
+    fn machine_by_key(&self, device_key: &str) -> Result<Option<Machine>, Problem> {
+        let by_key = format!("{MACHINE} WHERE device_key = ?1 AND device_key <> '' LIMIT 1");
+        let mut statement = self.conn.prepare_cached(&by_key).map_err(sql)?;
+        statement.query_row([device_key], read_machine).optional().map_err(sql)
+    }
+
     fn machine_ids(&self) -> Result<Vec<MachineId>, Problem> {
         self.ids("SELECT id FROM fleet_machine ORDER BY id", [])
     }
@@ -76,9 +84,15 @@ impl<Mode> Access<'_, Mode> {
 impl Store for Write<'_> {
     fn enrol(&mut self, machine: &NewMachine, now: Timestamp) -> Result<Machine, Problem> {
         let id = machine.id.to_string();
-        let insert = "INSERT INTO fleet_machine (id, name, reported_name, enrolled_at) VALUES (?1, ?2, ?2, ?3)
-            ON CONFLICT (id) DO UPDATE SET revoked_at = NULL";
-        self.execute(insert, params![id, machine.facts.name, micros(now)])?;
+        let key = &machine.device_key;
+        self.execute(
+            "UPDATE fleet_machine SET device_key = ?3 WHERE device_key = ?2 AND id <> ?1 AND ?2 <> ''",
+            params![id, key, NO_KEY],
+        )?;
+        let insert = "INSERT INTO fleet_machine (id, name, reported_name, enrolled_at, device_key)
+            VALUES (?1, ?2, ?2, ?3, ?4)
+            ON CONFLICT (id) DO UPDATE SET revoked_at = NULL, held = NULL, device_key = excluded.device_key";
+        self.execute(insert, params![id, machine.facts.name, micros(now), key])?;
         self.changed("fleet.machine", &id);
         self.set_facts(machine.id, &machine.facts)?;
         self.machine(machine.id)?.ok_or_else(|| no_machine(machine.id))
@@ -114,6 +128,15 @@ impl Store for Write<'_> {
     fn revoke_machine(&mut self, id: MachineId, now: Timestamp) -> Result<(), Problem> {
         let update = "UPDATE fleet_machine SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
         if self.execute(update, params![id.to_string(), micros(now)])? == 0 {
+            return Err(no_machine(id));
+        }
+        self.changed("fleet.machine", &id.to_string());
+        Ok(())
+    }
+
+    fn hold_machine(&mut self, id: MachineId, reason: &str) -> Result<(), Problem> {
+        let update = "UPDATE fleet_machine SET held = coalesce(held, ?2) WHERE id = ?1";
+        if self.execute(update, params![id.to_string(), reason])? == 0 {
             return Err(no_machine(id));
         }
         self.changed("fleet.machine", &id.to_string());
@@ -311,6 +334,8 @@ fn read_machine(row: &Row<'_>) -> rusqlite::Result<Machine> {
         enrolled_at: time(row.get(7)?),
         groups: texts(8)?.iter().filter_map(|g| g.parse().ok()).collect(),
         revoked_at: row.get::<_, Option<i64>>(9)?.map(time),
+        held: row.get(10)?,
+        device_key: row.get(11)?,
     })
 }
 

@@ -79,7 +79,7 @@ impl<Mode> ReadStore for Access<'_, Mode> {
     }
 
     fn join_by_secret(&self, secret: &SecretHash) -> Result<Option<StoredJoin>, Problem> {
-        let select = "SELECT id, secret, created_by, created_at, expires_at, used_at, used_by FROM join_token
+        let select = "SELECT id, secret, created_by, created_at, expires_at, used_at, used_by, machine FROM join_token
             WHERE secret = ?1";
         self.one(select, [secret.as_bytes()], |row| {
             let used_at: Option<i64> = row.get(5)?;
@@ -87,8 +87,10 @@ impl<Mode> ReadStore for Access<'_, Mode> {
                 Some(at) => Some((time(at), parsed(row, 6)?)),
                 None => None,
             };
+            let machine: Option<String> = row.get(7)?;
             Ok(StoredJoin {
                 id: parsed(row, 0)?,
+                machine: if machine.is_some() { Some(parsed(row, 7)?) } else { None },
                 secret: secret_hash(row, 1)?,
                 created_by: row.get(2)?,
                 created_at: time(row.get(3)?),
@@ -214,10 +216,11 @@ impl Store for Write<'_> {
     }
 
     fn insert_join(&mut self, token: &StoredJoin) -> Result<(), Problem> {
-        let insert = "INSERT INTO join_token (id, secret, created_by, created_at, expires_at)
-            VALUES (?1, ?2, ?3, ?4, ?5)";
+        let insert = "INSERT INTO join_token (id, secret, created_by, created_at, expires_at, machine)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let (created_at, expires_at) = (micros(token.created_at), micros(token.expires_at));
-        let values = params![token.id.to_string(), token.secret.as_bytes(), token.created_by, created_at, expires_at];
+        let (id, machine) = (token.id.to_string(), token.machine.map(|machine| machine.to_string()));
+        let values = params![id, token.secret.as_bytes(), token.created_by, created_at, expires_at, machine];
         self.execute(insert, values).map(drop)
     }
 

@@ -58,7 +58,7 @@ impl Site {
                     addresses: vec![format!("10.0.0.{n}").parse().unwrap()],
                     ..Facts::default()
                 };
-                let new = NewMachine { id: MachineId::new(), facts };
+                let new = NewMachine { id: MachineId::new(), device_key: String::new(), facts };
                 database.write_blocking(move |w| Ok(w.enrol(&new, NOW)?.id)).unwrap()
             })
             .collect();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
 
-use database::{ChangedKeys, Database};
+use database::{ChangedKeys, Database, Scope};
 use fleet::{Facts, Lookup as _, MachineId, NewMachine, Presence, Status, Store as _, Warning};
 use jiff::{SignedDuration, Timestamp};
 use jobs::{Event, Lookup as _, OperatorRef, Outcome, Submission, TargetMachine};
@@ -23,7 +23,7 @@ fn enrol(database: &Database, name: &str) -> MachineId {
         macs: vec!["00:1b:44:11:3a:b7".into()],
         agent_version: "0.1.0".into(),
     };
-    let new = NewMachine { id: MachineId::new(), facts };
+    let new = NewMachine { id: MachineId::new(), device_key: String::new(), facts };
     database.write_blocking(move |w| Ok(w.enrol(&new, NOW)?.id)).unwrap()
 }
 
@@ -240,4 +240,34 @@ fn a_log_is_capped_and_says_so() {
         .unwrap();
     assert_eq!(log.len(), 1001);
     assert_eq!(log[1000].text, "more lines were dropped");
+}
+
+#[test]
+fn a_machine_is_held_or_revoked_until_it_is_taken_in_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path());
+    let device_key = "k".to_owned();
+    let new = NewMachine { id: MachineId::new(), device_key, facts: Facts::default() };
+    let (id, again) = (new.id, new.clone());
+    let shown = |database: &Database| {
+        let row = database.read_blocking(move |r| Ok(r.row("fleet.machine", &id.to_string(), &Scope::Everything)?));
+        let row = row.unwrap().unwrap();
+        (row["access"].clone(), row["held"].clone())
+    };
+    database.write_blocking(move |w| Ok(w.enrol(&new, NOW)?)).unwrap();
+    assert_eq!(shown(&database), (json!("allowed"), json!(null)));
+    database.write_blocking(move |w| Ok(w.hold_machine(id, "a copy")?)).unwrap();
+    database.write_blocking(move |w| Ok(w.hold_machine(id, "a copy again")?)).unwrap();
+    assert_eq!(shown(&database), (json!("held"), json!("a copy")));
+    database.write_blocking(move |w| Ok(w.revoke_machine(id, NOW)?)).unwrap();
+    assert_eq!(shown(&database).0, json!("revoked"));
+    database.write_blocking(move |w| Ok(w.enrol(&again, NOW)?)).unwrap();
+    assert_eq!(shown(&database), (json!("allowed"), json!(null)));
+    let by_key = |key: &'static str| database.read_blocking(move |r| Ok(r.machine_by_key(key)?)).unwrap();
+    assert_eq!(by_key("k").map(|machine| machine.id), Some(id));
+    let other = NewMachine { id: MachineId::new(), device_key: "k".into(), facts: Facts::default() };
+    let taken_by = other.id;
+    database.write_blocking(move |w| Ok(w.enrol(&other, NOW)?)).unwrap();
+    assert_eq!(by_key("k").map(|machine| machine.id), Some(taken_by), "a key is one machine's");
+    assert_eq!(by_key(""), None);
 }

@@ -21,6 +21,17 @@ pub struct Machine {
     pub groups: Vec<GroupId>,
     /// Since when its agent is refused.
     pub revoked_at: Option<Timestamp>,
+    /// Why its agent is refused although nobody revoked it: two machines may use its identity.
+    pub held: Option<String>,
+    /// SHA-256 of the public key that its certificates are for, in hex; empty where it is not known.
+    pub device_key: String,
+}
+
+impl Machine {
+    /// Whether its agent is let in.
+    pub fn is_allowed(&self) -> bool {
+        self.revoked_at.is_none() && self.held.is_none()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +54,8 @@ impl Status {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewMachine {
     pub id: MachineId,
+    /// As in [`Machine::device_key`].
+    pub device_key: String,
     pub facts: Facts,
 }
 

@@ -14,6 +14,9 @@ pub trait Lookup {
     /// `not_found`, or `conflict` where several machines have the name.
     fn find_machine(&self, id_or_name: &str) -> Result<Machine, Problem>;
 
+    /// The machine whose certificates are for this key.
+    fn machine_by_key(&self, device_key: &str) -> Result<Option<Machine>, Problem>;
+
     fn machine_ids(&self) -> Result<Vec<MachineId>, Problem>;
 
     /// The group with this id or name.
@@ -27,7 +30,8 @@ pub trait Lookup {
 
 /// What changes the fleet.
 pub trait Store: Lookup {
-    /// Takes a machine in. A machine that is enrolled already keeps what operators gave it, and is no longer revoked.
+    /// Takes a machine in. A machine that is enrolled already keeps what operators gave it, and is no longer revoked or
+    /// held: the caller has made sure that an operator wants it so. Its key is no other machine's from then on.
     fn enrol(&mut self, machine: &NewMachine, now: Timestamp) -> Result<Machine, Problem>;
 
     /// Gives a machine a name of the operator's; an empty one gives back what it calls itself.
@@ -37,6 +41,9 @@ pub trait Store: Lookup {
     fn remove_machine(&mut self, id: MachineId) -> Result<(), Problem>;
 
     fn revoke_machine(&mut self, id: MachineId, now: Timestamp) -> Result<(), Problem>;
+
+    /// Refuses a machine's agent until the machine is taken in again. The first reason stays.
+    fn hold_machine(&mut self, id: MachineId, reason: &str) -> Result<(), Problem>;
 
     /// Machines that are unknown are skipped.
     fn set_presence(&mut self, batch: &[Presence]) -> Result<(), Problem>;

@@ -142,14 +142,7 @@ impl SiteCa {
     /// # Errors
     /// [`CaError::BadRequest`] unless the request is signed by its own ECDSA P-256 key.
     pub fn issue_agent(&self, machine: Uuid, request: &[u8], now: Timestamp) -> Result<AgentCertificate, CaError> {
-        if request.len() > LONGEST_REQUEST {
-            return Err(CaError::BadRequest);
-        }
-        let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))
-            .map_err(|_| CaError::BadRequest)?;
-        if PublicKeyData::algorithm(&request.public_key) != &PKCS_ECDSA_P256_SHA256 {
-            return Err(CaError::BadRequest);
-        }
+        let request = read_request(request)?;
         let not_after = now.saturating_add(AGENT_LIFE).unwrap_or(Timestamp::MAX);
         let mut params = leaf(now, not_after, ExtendedKeyUsagePurpose::ClientAuth)?;
         params.distinguished_name.push(DnType::CommonName, "Bailiwick agent");
@@ -158,6 +151,24 @@ impl SiteCa {
         let der = params.signed_by(&request.public_key, &self.issuer).map_err(CaError::Sign)?.into();
         Ok(AgentCertificate { der, serial, not_after })
     }
+}
+
+/// The key that `request` (DER) asks a certificate for, as [`crate::AgentIdentity::key`] shows it afterwards.
+///
+/// # Errors
+/// As [`SiteCa::issue_agent`].
+pub fn key_of_request(request: &[u8]) -> Result<Fingerprint, CaError> {
+    Ok(Fingerprint::of(&read_request(request)?.public_key.subject_public_key_info()))
+}
+
+fn read_request(request: &[u8]) -> Result<CertificateSigningRequestParams, CaError> {
+    if request.len() > LONGEST_REQUEST {
+        return Err(CaError::BadRequest);
+    }
+    let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))
+        .map_err(|_| CaError::BadRequest)?;
+    let fits = PublicKeyData::algorithm(&request.public_key) == &PKCS_ECDSA_P256_SHA256;
+    if fits { Ok(request) } else { Err(CaError::BadRequest) }
 }
 
 fn read_or_create(path: &Path, make: impl FnOnce() -> Result<String, CaError>) -> Result<String, CaError> {

@@ -260,6 +260,8 @@ impl<'a> Reader<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredJoin {
     pub id: Uuid,
+    /// The machine whose place the bearer takes; a machine of its own where absent.
+    pub machine: Option<Uuid>,
     pub secret: SecretHash,
     /// Name of who made it.
     pub created_by: String,
@@ -281,20 +283,23 @@ pub enum Refused {
     Expired,
 }
 
-/// Uses up the token with this secret for `machine`. Call it in the transaction that stores the machine, so that of
-/// two that come at once only one is enrolled.
+/// Uses up the token with this secret for the machine that it is bound to, else for `own`. Call it in the transaction
+/// that stores the machine, so that of two that come at once only one is enrolled.
 ///
-/// A repeat by the same machine within the token's time succeeds: its first answer may have been lost on the way.
+/// What it returns is the token as it was: where that says `used`, this is a repeat by the same machine within the
+/// token's time, whose first answer may have been lost on the way. The caller answers it only where nothing was decided
+/// about the machine since.
 ///
 /// # Errors
 /// Those of the store; the inner error is the refusal.
 pub fn redeem<S: Store>(
     store: &mut S,
     secret: &JoinSecret,
-    machine: Uuid,
+    own: Uuid,
     now: Timestamp,
 ) -> Result<Result<StoredJoin, Refused>, S::Error> {
     let Some(token) = store.join_by_secret(&secret.hash())? else { return Ok(Err(Refused::Unknown)) };
+    let machine = token.machine.unwrap_or(own);
     match token.used {
         Some((_, by)) if by != machine => return Ok(Err(Refused::Used)),
         _ if now >= token.expires_at => return Ok(Err(Refused::Expired)),

@@ -47,6 +47,7 @@ const VIEWS: &[(&str, Grants)] = &[
 const COMMANDS: &[(&str, Grants)] = &[
     ("fleet.join-token", MANAGE),
     ("fleet.rename-machine", MANAGE),
+    ("fleet.rebind", MANAGE),
     ("fleet.revoke", MANAGE),
     ("fleet.remove-machine", MANAGE),
     ("fleet.create-group", MANAGE),

@@ -1,11 +1,11 @@
 //! Byte streams that agents open: a job's stream that they were asked to dial back, and channels between the two roles
-//! of a plugin. Each has a connection of its own and never shares the control channel.
+//! of a plugin. Each has a connection of its own, never shares the control channel, and ends when its machine is cut off.
 
-use super::routes::{Answer, upgrade};
+use super::routes::{Answer, Caller, upgrade};
 use super::{Context, Duplex};
-use fleet::MachineId;
 use hyper::Request;
 use hyper::body::Incoming;
+use link::Socket;
 use schema::{Code, Problem};
 use std::sync::Arc;
 
@@ -14,24 +14,27 @@ const MAX_KEY: usize = 1024;
 
 pub(super) fn stream(
     context: &Arc<Context>,
-    machine: MachineId,
+    caller: Caller,
     ticket: &str,
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
-    let taker = context.registry.redeem(ticket, machine).ok_or_else(|| {
-        Problem::new(Code::PermissionDenied, "This ticket is not good: it is used, too old or another machine's.")
+    let taker = context.registry.redeem(ticket, caller.machine).ok_or_else(|| {
+        let problem = "This ticket is not good: it is used, too old or another machine's.";
+        let problem = Problem::new(Code::PermissionDenied, problem);
+        context.sink.suspicion(caller.machine, problem.clone());
+        problem
     })?;
     upgrade(context, request, |_, socket| async move {
         let (near, far) = Duplex::pair();
         if taker.send(near).is_ok() {
-            link::carry(socket, far).await;
+            carry(&caller, socket, far).await;
         }
     })
 }
 
 pub(super) fn channel(
     context: &Arc<Context>,
-    machine: MachineId,
+    caller: Caller,
     plugin: &str,
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
@@ -39,13 +42,20 @@ pub(super) fn channel(
     let plugin = plugin.to_owned();
     upgrade(context, request, move |context, socket| async move {
         let (near, far) = Duplex::pair();
-        let accept = context.sink.channel(machine, plugin, key, near);
-        let carry = link::carry(socket, far);
-        let (accepted, ()) = tokio::join!(accept, carry);
+        let accept = context.sink.channel(caller.machine, plugin, key, near);
+        let (accepted, ()) = tokio::join!(accept, carry(&caller, socket, far));
         if let Err(problem) = accepted {
-            tracing::debug!(%machine, %problem, "a channel was not accepted");
+            tracing::debug!(machine = %caller.machine, %problem, "a channel was not accepted");
         }
     })
+}
+
+/// What is left at this end when the machine is cut off is told so by the end that is dropped.
+async fn carry(caller: &Caller, socket: Socket, far: Duplex) {
+    tokio::select! {
+        () = link::carry(socket, far) => {}
+        () = caller.place.over.cancelled() => {}
+    }
 }
 
 fn key(query: Option<&str>) -> Result<String, Problem> {

@@ -5,10 +5,9 @@ use super::routes::Caller;
 use super::{AgentHello, Context, conversions, enrolment};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fleet::{MachineId, Status};
-use jiff::Timestamp;
+use fleet::Status;
+use identity::AgentCertificate;
 use link::{LinkError, Receiver, Sender, Socket};
-use parking_lot::Mutex;
 use protocol::{FromAgent, Hello, JobReport, Kind, Refused, ToAgent, Welcome};
 use schema::{Code, Problem};
 use std::sync::Arc;
@@ -18,6 +17,10 @@ use tokio::sync::{Semaphore, mpsc};
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of one agent's plugins that wait for an answer at a time.
 const REQUESTS: usize = 32;
+/// Longest time for the last words to an agent that may not read them.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Longest time a request of a plugin may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// When an agent is to come again whose rows or results could not be stored.
 const STORE_RETRY_SECONDS: u32 = 5;
 
@@ -50,25 +53,38 @@ pub(super) async fn run(context: Arc<Context>, caller: Caller, socket: Socket) {
     };
     if let Err(problem) = greet(&context, &caller, &hello, &mut sender).await {
         let refused = Refused { problem, retry_after_seconds: Some(60) };
-        // The connection is over either way.
-        let _ = sender.send(Kind::Refused, &refused).await;
-        return sender.close().await;
+        return farewell(sender, Kind::Refused, &refused).await;
     }
     receiver.established();
     let outcome = if caller.expired {
-        renew_only(&context, machine, &mut sender, &mut receiver).await
+        renew_only(&context, &caller, &mut sender, &mut receiver).await
     } else {
         connected(&context, &caller, hello, &mut sender, &mut receiver).await
     };
     match outcome {
-        Ok(()) => {}
-        Err(End::Link(error)) => tracing::debug!(%machine, %error, "an agent's connection ended"),
-        Err(End::Said(message)) => {
-            // The connection is over either way.
-            let _ = sender.send(Kind::Message, &message).await;
+        Ok(()) => sender.close().await,
+        Err(End::Link(error)) => {
+            tracing::debug!(%machine, %error, "an agent's connection ended");
+            if matches!(error, LinkError::Stalled) && !context.registry.connected(machine) {
+                // The machine is gone, and its other connections with it.
+                context.registry.end(machine, stalled());
+            }
+            sender.close().await;
         }
+        Err(End::Said(message)) => farewell(sender, Kind::Message, &message).await,
     }
-    sender.close().await;
+}
+
+fn stalled() -> ToAgent {
+    let problem = Problem::new(Code::Unavailable, format!("{}.", LinkError::Stalled));
+    ToAgent::Goodbye(Refused { problem, retry_after_seconds: None })
+}
+
+/// The connection is over whether this arrives or not.
+async fn farewell<T: serde::Serialize>(mut sender: Sender, kind: Kind, message: &T) {
+    if tokio::time::timeout(FAREWELL, sender.send(kind, message)).await.is_ok() {
+        sender.close().await;
+    }
 }
 
 async fn hello(sender: &mut Sender, receiver: &mut Receiver) -> Result<Hello, LinkError> {
@@ -86,17 +102,21 @@ async fn hello(sender: &mut Sender, receiver: &mut Receiver) -> Result<Hello, Li
 
 async fn greet(context: &Context, caller: &Caller, hello: &Hello, sender: &mut Sender) -> Result<(), Problem> {
     let (version, features) = protocol::negotiate(hello)?;
-    if let Err(reason) = context.clones.lock().look(caller.machine, hello) {
-        let problem = Problem::new(Code::Conflict, reason);
-        context.registry.revoke(caller.machine, &problem.message);
+    let looked = context.clones.lock().look(caller.machine, hello);
+    if let Err(reason) = looked {
+        let problem = Problem::new(Code::Conflict, reason).fix(super::directory::way_back(caller.machine));
+        context.registry.end(caller.machine, ToAgent::Revoked { reason: problem.to_string() });
         context.sink.suspicion(caller.machine, problem.clone());
+        if let Err(unstored) = context.directory.hold(caller.machine, problem.message.clone()).await {
+            tracing::error!(machine = %caller.machine, %unstored, "that a machine is held could not be stored");
+        }
         return Err(problem);
     }
     let plugins = context.plugins.borrow().iter().map(|file| file.offer.clone()).collect();
     let welcome = Welcome {
         version,
         features,
-        time: Timestamp::now().to_string(),
+        time: (context.clock)().to_string(),
         heartbeat_seconds: u32::try_from(context.config.heartbeat.as_secs()).unwrap_or(15).max(1),
         store: context.config.store.clone(),
         plugins: if caller.expired { Vec::new() } else { plugins },
@@ -109,14 +129,14 @@ async fn greet(context: &Context, caller: &Caller, hello: &Hello, sender: &mut S
 /// An expired certificate: the agent may ask for a fresh one and nothing else.
 async fn renew_only(
     context: &Context,
-    machine: MachineId,
+    caller: &Caller,
     sender: &mut Sender,
     receiver: &mut Receiver,
 ) -> Result<(), End> {
     let frame = tokio::time::timeout(HELLO_TIMEOUT, receiver.next()).await.map_err(|_| LinkError::Stalled)??;
     match frame.message()? {
         FromAgent::Renew { csr } => {
-            let (renewed, _) = renew(context, machine, &csr)?;
+            let renewed = renew(context, caller, &csr)?;
             sender.send(Kind::Message, &renewed).await?;
             Ok(())
         }
@@ -127,15 +147,26 @@ async fn renew_only(
     }
 }
 
-fn renew(context: &Context, machine: MachineId, csr: &str) -> Result<(ToAgent, Timestamp), End> {
-    let certificate = STANDARD
-        .decode(csr)
-        .map_err(|_| Problem::bad_request("The certificate request is not base64."))
-        .and_then(|csr| context.ca.issue_agent(*machine.as_uuid(), &csr, Timestamp::now()).map_err(enrolment::problem));
-    match certificate {
-        Ok(fresh) => Ok((ToAgent::Renewed { certificate: STANDARD.encode(&fresh.der) }, fresh.not_after)),
+fn renew(context: &Context, caller: &Caller, csr: &str) -> Result<ToAgent, End> {
+    match renewal(context, caller, csr) {
+        Ok(fresh) => {
+            context.registry.renewed(caller.machine, fresh.not_after);
+            Ok(ToAgent::Renewed { certificate: STANDARD.encode(&fresh.der) })
+        }
         Err(problem) => Err(End::Said(ToAgent::Goodbye(Refused { problem, retry_after_seconds: Some(60) }))),
     }
+}
+
+/// A fresh certificate for the key that the caller has shown it holds: whoever got hold of a connection for a moment
+/// gets no certificate for a key of its own.
+fn renewal(context: &Context, caller: &Caller, csr: &str) -> Result<AgentCertificate, Problem> {
+    let csr = enrolment::decoded(csr)?;
+    if identity::ca::key_of_request(&csr).map_err(enrolment::problem)? != caller.key {
+        let problem = Problem::new(Code::PermissionDenied, "A certificate is renewed for the same key only.");
+        context.sink.suspicion(caller.machine, problem.clone());
+        return Err(problem);
+    }
+    context.ca.issue_agent(*caller.machine.as_uuid(), &csr, (context.clock)()).map_err(enrolment::problem)
 }
 
 /// The session proper: in the registry from here on.
@@ -147,24 +178,27 @@ async fn connected(
     receiver: &mut Receiver,
 ) -> Result<(), End> {
     let machine = caller.machine;
-    let (session, queue) = Session::new(machine);
-    if let Some(replaced) = context.registry.join(&session) {
+    let (session, queue, replaced) = context.registry.join(&caller.place);
+    if let Some(replaced) = replaced {
         let problem = Problem::new(Code::Conflict, "The agent has connected again.");
         replaced.end(ToAgent::Goodbye(Refused { problem, retry_after_seconds: None }));
     }
     let _leave = Leave { context, session: &session };
-    context.presence.changed(machine, Status::Online, Timestamp::now());
+    context.presence.changed(machine, Status::Online, (context.clock)());
     // A machine that was revoked between the look at its certificate and the entry into the registry.
-    if let Ok(super::Standing::Refused(reason)) = context.directory.standing(machine).await {
-        return Err(End::Said(ToAgent::Revoked { reason }));
+    if let Ok(super::Standing::Refused(problem)) = context.directory.standing(machine, caller.key).await {
+        return Err(End::Said(ToAgent::Revoked { reason: problem.to_string() }));
     }
     if let Err(problem) = context.directory.facts(machine, conversions::facts(hello.evidence.facts.clone())).await {
         tracing::warn!(%machine, %problem, "a machine's name and addresses cannot be stored");
     }
     context.sink.hello(machine, introduce(hello)).await;
-    let (requests, not_after) = (Arc::new(Semaphore::new(REQUESTS)), Mutex::new(caller.not_after));
-    let talk = Talk { context, session: &session, requests, not_after };
-    let outcome = talk.until_over(queue, sender, receiver).await;
+    let talk = Talk { context, caller, session: &session, requests: Arc::new(Semaphore::new(REQUESTS)) };
+    // Also while something is on its way to an agent that does not read.
+    let outcome = tokio::select! {
+        outcome = talk.until_lost(queue, sender, receiver) => outcome,
+        () = session.over.cancelled() => session.farewell().map_or(Ok(()), |message| Err(End::Said(message))),
+    };
     if context.registry.leave(&session) {
         context.sink.gone(machine).await;
     }
@@ -188,7 +222,7 @@ impl Drop for Leave<'_> {
         self.session.over.cancel();
         registry.leave(self.session);
         if !registry.connected(machine) {
-            self.context.presence.changed(machine, Status::Offline, Timestamp::now());
+            self.context.presence.changed(machine, Status::Offline, (self.context.clock)());
         }
     }
 }
@@ -200,14 +234,13 @@ fn can_never_be_stored(code: Code) -> bool {
 
 struct Talk<'a> {
     context: &'a Arc<Context>,
+    caller: &'a Caller,
     session: &'a Arc<Session>,
     requests: Arc<Semaphore>,
-    /// When the certificate ends that the machine holds now. A session does not outlive it.
-    not_after: Mutex<Timestamp>,
 }
 
 impl Talk<'_> {
-    async fn until_over(
+    async fn until_lost(
         &self,
         mut queue: mpsc::Receiver<ToAgent>,
         sender: &mut Sender,
@@ -219,9 +252,6 @@ impl Talk<'_> {
         let silence = self.context.config.heartbeat * 2 + Duration::from_secs(5);
         loop {
             let reply = tokio::select! {
-                () = self.session.over.cancelled() => {
-                    return self.session.farewell().map_or(Ok(()), |message| Err(End::Said(message)));
-                }
                 frame = tokio::time::timeout(silence, receiver.next()) => {
                     let frame = frame.map_err(|_| LinkError::Stalled)??;
                     if frame.header.kind != Kind::Message {
@@ -262,17 +292,9 @@ impl Talk<'_> {
                 let sections = sink.sections(machine, sections).await;
                 Ok((!sections.is_empty()).then_some(ToAgent::SendSections { sections }))
             }
-            FromAgent::Renew { csr } => {
-                let (renewed, not_after) = renew(context, machine, &csr)?;
-                *self.not_after.lock() = not_after;
-                Ok(Some(renewed))
-            }
+            FromAgent::Renew { csr } => renew(context, self.caller, &csr).map(Some),
             FromAgent::Heartbeat { .. } => {
-                let now = Timestamp::now();
-                if now > *self.not_after.lock() {
-                    let problem = Problem::new(Code::Unauthenticated, "The certificate has expired. Renew it.");
-                    return Err(End::Said(ToAgent::Goodbye(Refused { problem, retry_after_seconds: Some(0) })));
-                }
+                let now = (context.clock)();
                 context.presence.seen(machine, now);
                 Ok(Some(ToAgent::Heartbeat { time: now.to_string() }))
             }
@@ -323,7 +345,10 @@ impl Talk<'_> {
         context.clone().runtime.spawn(async move {
             let outcome = match turn {
                 Ok(_turn) => tokio::select! {
-                    outcome = context.sink.request(session.machine, plugin, method, payload) => outcome,
+                    outcome = tokio::time::timeout(
+                        REQUEST_TIMEOUT,
+                        context.sink.request(session.machine, plugin, method, payload),
+                    ) => outcome.unwrap_or_else(|_| Err(Problem::new(Code::Deadline, "It took too long."))),
                     () = session.over.cancelled() => return,
                 },
                 Err(_) => Err(Problem::new(Code::Busy, "Too many requests of this machine are under way.")),

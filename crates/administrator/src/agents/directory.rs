@@ -1,27 +1,44 @@
 //! What the agents' port must know of machines, and what it has stored: a seam, so that the port is tested without SQL.
 
-use database::{Database, Error};
-use fleet::{Facts, Lookup, MachineId, NewMachine, Presence, Store};
+use database::{Database, Error, Write};
+use fleet::{Facts, Lookup, Machine, MachineId, NewMachine, Presence, Store};
 use futures::future::BoxFuture;
 use identity::audit::Entry;
-use identity::{ActorKind, JoinSecret, audit, join};
+use identity::{ActorKind, Fingerprint, JoinSecret, audit, join};
 use jiff::Timestamp;
 use schema::{Code, Problem};
 
 /// Whether a machine's identity is good at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     Good,
-    /// Not known any more, revoked or held: with the sentence its agent is told.
-    Refused(String),
+    /// Not known any more, revoked, held or another device's now: what its agent is told.
+    Refused(Problem),
+}
+
+/// A machine that was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    pub machine: MachineId,
+    /// False where the answer to the same enrolment is asked for once more.
+    pub is_new_here: bool,
 }
 
 /// The machines of the site as stored.
 pub trait Directory: Send + Sync + 'static {
-    /// Uses up the join token with this secret for the machine and takes the machine in, in one transaction with the
-    /// audit record. `from` is the network address it came from.
-    fn enrol(&self, secret: JoinSecret, machine: NewMachine, from: String) -> BoxFuture<'_, Result<(), Problem>>;
-    fn standing(&self, machine: MachineId) -> BoxFuture<'_, Result<Standing, Problem>>;
+    /// Uses up the join token with this secret for the device with this key and takes its machine in, in one
+    /// transaction with the audit record. `from` is the network address it came from.
+    fn enrol(
+        &self,
+        secret: JoinSecret,
+        key: Fingerprint,
+        facts: Facts,
+        from: String,
+    ) -> BoxFuture<'_, Result<Enrolled, Problem>>;
+    /// Whether the holder of `key` may be this machine.
+    fn standing(&self, machine: MachineId, key: Fingerprint) -> BoxFuture<'_, Result<Standing, Problem>>;
+    /// Refuses a machine from now on, also after a restart, until it is enrolled as [`way_back`] says.
+    fn hold(&self, machine: MachineId, reason: String) -> BoxFuture<'_, Result<(), Problem>>;
     fn presence(&self, batch: Vec<Presence>) -> BoxFuture<'_, Result<(), Problem>>;
     fn facts(&self, machine: MachineId, facts: Facts) -> BoxFuture<'_, Result<(), Problem>>;
     /// Nobody is connected: said once at the start.
@@ -29,33 +46,37 @@ pub trait Directory: Send + Sync + 'static {
 }
 
 impl Directory for Database {
-    fn enrol(&self, secret: JoinSecret, machine: NewMachine, from: String) -> BoxFuture<'_, Result<(), Problem>> {
+    fn enrol(
+        &self,
+        secret: JoinSecret,
+        key: Fingerprint,
+        facts: Facts,
+        from: String,
+    ) -> BoxFuture<'_, Result<Enrolled, Problem>> {
         Box::pin(async move {
             let enrolled = self.write(move |write| {
                 let now = Timestamp::now();
-                if let Err(refused) = join::redeem(write, &secret, machine.id.into(), now)? {
-                    return Err(Problem::new(Code::PermissionDenied, sentence(&refused.to_string())).into());
-                }
+                let enrolled = admit(write, &secret, key, now)?;
+                let name = schema::neutral_text(&facts.name);
+                let machine = NewMachine { id: enrolled.machine, device_key: key.to_string(), facts };
                 Store::enrol(write, &machine, now)?;
-                let entry = Entry::of(ActorKind::Agent, schema::neutral_text(&machine.facts.name), "machine.enrol");
+                let entry = Entry::of(ActorKind::Agent, name, "machine.enrol");
                 audit::append(write, entry.on(machine.id.to_string()).from(from), now)?;
-                Ok::<(), Error>(())
+                Ok(enrolled)
             });
             Ok(enrolled.await?)
         })
     }
 
-    fn standing(&self, machine: MachineId) -> BoxFuture<'_, Result<Standing, Problem>> {
+    fn standing(&self, machine: MachineId, key: Fingerprint) -> BoxFuture<'_, Result<Standing, Problem>> {
         Box::pin(async move {
             let known = self.read(move |read| Ok(read.machine(machine)?)).await?;
-            Ok(match known {
-                None => Standing::Refused("This machine was removed from the fleet.".to_owned()),
-                Some(known) if known.revoked_at.is_some() => {
-                    Standing::Refused("An operator took this machine's identity back.".to_owned())
-                }
-                Some(_) => Standing::Good,
-            })
+            Ok(refusal(machine, known.as_ref(), key).map_or(Standing::Good, Standing::Refused))
         })
+    }
+
+    fn hold(&self, machine: MachineId, reason: String) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async move { Ok(self.write(move |write| Ok(write.hold_machine(machine, &reason)?)).await?) })
     }
 
     fn presence(&self, batch: Vec<Presence>) -> BoxFuture<'_, Result<(), Problem>> {
@@ -69,6 +90,53 @@ impl Directory for Database {
     fn all_offline(&self) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(async move { Ok(self.write(|write| Ok(write.all_offline()?)).await?) })
     }
+}
+
+/// Which machine the device with this key is, where the join token lets it in. What an operator decided about a machine
+/// is undone only by a token that an operator made for that machine.
+fn admit(write: &mut Write<'_>, secret: &JoinSecret, key: Fingerprint, now: Timestamp) -> Result<Enrolled, Error> {
+    let same_key = write.machine_by_key(&key.to_string())?;
+    let own = same_key.as_ref().map_or_else(MachineId::new, |machine| machine.id);
+    let token = join::redeem(write, secret, own.into(), now)?.map_err(|refused| denied(refused.to_string()))?;
+    let (machine, is_repeat) = (token.machine.map_or(own, MachineId::from), token.used.is_some());
+    let known = write.machine(machine)?;
+    match known.as_ref() {
+        Some(_) if token.machine.is_some() && !is_repeat => {}
+        None if token.machine.is_none() && !is_repeat => {}
+        known => {
+            if let Some(problem) = refusal(machine, known, key) {
+                return Err(problem.into());
+            }
+        }
+    }
+    Ok(Enrolled { machine, is_new_here: !is_repeat })
+}
+
+/// Why the holder of `key` is not this machine.
+fn refusal(id: MachineId, known: Option<&Machine>, key: Fingerprint) -> Option<Problem> {
+    let Some(machine) = known else {
+        let problem = denied("this machine was removed from the fleet");
+        return Some(problem.fix("If it is to be managed again, enrol it with a new join token."));
+    };
+    let refused = if machine.revoked_at.is_some() {
+        denied("an operator took this machine's identity back")
+    } else if let Some(reason) = &machine.held {
+        Problem::new(Code::PermissionDenied, reason)
+    } else if !machine.device_key.is_empty() && machine.device_key != key.to_string() {
+        denied("another device took this machine's place")
+    } else {
+        return None;
+    };
+    Some(refused.fix(way_back(id)))
+}
+
+/// How a machine comes back that is refused.
+pub(super) fn way_back(machine: MachineId) -> String {
+    format!("An operator can let it back in on the Machines screen, or with: bailiwick fleet rebind {machine}")
+}
+
+fn denied(text: impl Into<String>) -> Problem {
+    Problem::new(Code::PermissionDenied, sentence(&text.into()))
 }
 
 /// A sentence of an error's text.

@@ -4,16 +4,13 @@ use super::routes::{Answer, Peer, json};
 use super::{Context, conversions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fleet::{MachineId, NewMachine};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
-use identity::{AgentIdentity, CaError, Fingerprint, JoinSecret};
-use jiff::Timestamp;
-use protocol::{EnrolReply, EnrolRequest};
+use identity::{CaError, JoinSecret};
+use protocol::{EnrolReply, EnrolRequest, ToAgent};
 use schema::{Code, Problem};
 use std::time::Duration;
-use uuid::Uuid;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,16 +26,17 @@ pub(super) async fn enrol(context: &Context, peer: &Peer, request: Request<Incom
         .secret
         .parse()
         .map_err(|_| Problem::new(Code::PermissionDenied, "This join token is not known here."))?;
-    let csr =
-        STANDARD.decode(&request.csr).map_err(|_| Problem::bad_request("The certificate request is not base64."))?;
-
-    let now = Timestamp::now();
-    let machine = machine_of(context, &csr, now)?;
+    let csr = decoded(&request.csr)?;
+    let key = identity::ca::key_of_request(&csr).map_err(problem)?;
     let facts = conversions::facts(request.evidence.facts);
-    let from = peer.from.ip().to_string();
-    context.directory.enrol(secret, NewMachine { id: machine, facts }, from).await?;
-    context.forget(machine);
-    let certificate = context.ca.issue_agent(*machine.as_uuid(), &csr, now).map_err(problem)?;
+    let enrolled = context.directory.enrol(secret, key, facts, peer.from.ip().to_string()).await?;
+    let machine = enrolled.machine;
+    if enrolled.is_new_here {
+        context.clones.lock().forget(machine);
+        let reason = "Another device took this machine's place.".to_owned();
+        context.registry.end(machine, ToAgent::Revoked { reason });
+    }
+    let certificate = context.ca.issue_agent(*machine.as_uuid(), &csr, (context.clock)()).map_err(problem)?;
     tracing::info!(%machine, from = %peer.from, "a machine was enrolled");
     Ok(json(
         StatusCode::OK,
@@ -52,19 +50,9 @@ pub(super) async fn enrol(context: &Context, peer: &Peer, request: Request<Incom
     ))
 }
 
-/// A machine's id follows from its device key: an enrolment whose answer was lost, or one that is made again with a new
-/// token, is the same machine.
-fn machine_of(context: &Context, csr: &[u8], now: Timestamp) -> Result<MachineId, Problem> {
-    let probe = context.ca.issue_agent(Uuid::nil(), csr, now).map_err(problem)?;
-    let identity = AgentIdentity::from_der(&probe.der, context.ca.site())
-        .map_err(|_| Problem::internal("The certificate just issued cannot be read."))?;
-    Ok(id_of_key(identity.key))
-}
-
-fn id_of_key(key: Fingerprint) -> MachineId {
-    let mut bytes = [0u8; 16];
-    bytes.copy_from_slice(&key.0[..16]);
-    MachineId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+/// A certificate request as it travels.
+pub(super) fn decoded(csr: &str) -> Result<Vec<u8>, Problem> {
+    STANDARD.decode(csr).map_err(|_| Problem::bad_request("The certificate request is not base64."))
 }
 
 pub(super) fn problem(error: CaError) -> Problem {

@@ -2,6 +2,8 @@
 
 use super::Context;
 use super::routes::{self, Peer};
+use super::strangers::Strangers;
+use fleet::MachineId;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -15,11 +17,17 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Handshakes under way at a time; a fleet that comes back at once waits its turn in the backlog.
 const HANDSHAKES: usize = 256;
-/// Connections at a time that are not (yet) a session, a stream or a channel.
+/// Connections of agents at a time that are not (yet) a session, a stream or a channel. Those without a certificate are
+/// counted apart, see [`Strangers`].
 const REQUESTS: usize = 1024;
+/// A connection that says nothing for longer is asked whether it still stands.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_PROBES: u32 = 3;
 const BACKLOG: u32 = 4096;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,14 +45,17 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Accepts until it is dropped.
 pub(super) async fn serve(context: Arc<Context>, listener: TcpListener, acceptor: TlsAcceptor) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-    let requests = Arc::new(Semaphore::new(REQUESTS));
+    let crowd = Arc::new(Crowd { requests: Semaphore::new(REQUESTS), strangers: Arc::default() });
     loop {
         let Ok(turn) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let Ok(place) = Arc::clone(&requests).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((tcp, from)) => {
-                let connection = connection(Arc::clone(&context), acceptor.clone(), tcp, from, turn, place);
-                context.runtime.spawn(connection);
+                let (context, acceptor, crowd) = (Arc::clone(&context), acceptor.clone(), Arc::clone(&crowd));
+                context.runtime.clone().spawn(async move {
+                    if let Some(tls) = handshake(acceptor, tcp, from, turn).await {
+                        connection(context, tls, from, &crowd).await;
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "the agents' port cannot accept a connection");
@@ -54,31 +65,68 @@ pub(super) async fn serve(context: Arc<Context>, listener: TcpListener, acceptor
     }
 }
 
-async fn connection(
-    context: Arc<Context>,
+/// Everyone whose handshake is done and who only makes requests.
+struct Crowd {
+    requests: Semaphore,
+    strangers: Arc<Strangers>,
+}
+
+async fn handshake(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
     from: SocketAddr,
-    turn: OwnedSemaphorePermit,
-    place: OwnedSemaphorePermit,
-) {
-    // Latency only; a socket that refuses it works all the same.
+    _turn: OwnedSemaphorePermit,
+) -> Option<TlsStream<TcpStream>> {
+    // A socket that refuses one of these works all the same.
     let _ = tcp.set_nodelay(true);
-    let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::debug!(%from, %error, "a TLS handshake failed"),
-        Err(_) => return tracing::debug!(%from, "a TLS handshake took too long"),
-    };
-    drop(turn);
-    let identity = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|certificate| {
-        // The handshake has checked it already; reading it again cannot fail differently.
-        AgentIdentity::from_der(certificate, context.ca.site())
-    });
-    let identity = match identity.transpose() {
-        Ok(identity) => identity,
-        Err(error) => return tracing::debug!(%from, %error, "a client certificate is not an agent's"),
-    };
-    let peer = Arc::new(Peer { identity, from });
+    let _ = keep_alive(&tcp);
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => return Some(tls),
+        Ok(Err(error)) => tracing::debug!(%from, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
+    }
+    None
+}
+
+/// So that a machine that lost its power does not keep its places.
+fn keep_alive(tcp: &TcpStream) -> rustix::io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_tcp_keepidle(tcp, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(tcp, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(tcp, KEEPALIVE_PROBES)?;
+    sockopt::set_socket_keepalive(tcp, true)
+}
+
+async fn connection(context: Arc<Context>, tls: TlsStream<TcpStream>, from: SocketAddr, crowd: &Crowd) {
+    let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    // The handshake has checked it already; reading it again cannot fail differently.
+    let identity = certificate.map(|certificate| AgentIdentity::from_der(certificate, context.ca.site()));
+    match identity {
+        Some(Ok(identity)) => {
+            let machine = MachineId::from_uuid(identity.machine);
+            let Some(place) = context.registry.admit(machine, identity.not_after) else {
+                return tracing::debug!(%from, %machine, "a machine has too many connections");
+            };
+            let Ok(_turn) = crowd.requests.acquire().await else { return };
+            let over = place.over.clone();
+            tokio::select! {
+                () = requests(context, tls, Peer { agent: Some((identity, Arc::new(place))), from }) => {}
+                () = over.cancelled() => {}
+            }
+        }
+        Some(Err(error)) => tracing::debug!(%from, %error, "a client certificate is not an agent's"),
+        None => {
+            let Some(_place) = crowd.strangers.admit(from.ip()) else {
+                return tracing::debug!(%from, "there are too many connections without a certificate");
+            };
+            requests(context, tls, Peer { agent: None, from }).await;
+        }
+    }
+}
+
+/// Answers requests until one of them became a session, a stream or a channel, or the connection ended.
+async fn requests(context: Arc<Context>, tls: TlsStream<TcpStream>, peer: Peer) {
+    let (from, peer) = (peer.from, Arc::new(peer));
     let service = service_fn(move |request: Request<Incoming>| {
         let (context, peer) = (Arc::clone(&context), Arc::clone(&peer));
         async move { Ok::<_, Infallible>(routes::handle(&context, &peer, request).await) }
@@ -94,5 +142,4 @@ async fn connection(
         Ok(Err(error)) => tracing::debug!(%from, %error, "a request of the agents' port failed"),
         Err(_) => tracing::debug!(%from, "a connection of the agents' port took too long"),
     }
-    drop(place);
 }

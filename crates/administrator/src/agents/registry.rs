@@ -1,10 +1,11 @@
-//! Who is connected, and the ways to them.
+//! What every machine has open, and the ways to it.
 
 use super::calls::Calls;
 use super::{Duplex, Offline};
 use fleet::MachineId;
+use jiff::Timestamp;
 use parking_lot::Mutex;
-use protocol::{Outcome, ToAgent};
+use protocol::{Outcome, Refused, ToAgent};
 use rand::RngCore;
 use schema::{Code, Problem, Query, RowPage};
 use serde_json::Value;
@@ -22,11 +23,43 @@ const TICKET_LIFE: Duration = Duration::from_secs(10);
 /// Longest time an agent may take to answer a call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// All live sessions and open tickets.
+/// Most connections of one machine: its control channel, streams, channels and requests.
+const CONNECTIONS: usize = 64;
+
+/// All connections of machines and open tickets.
 #[derive(Default)]
 pub(super) struct Registry {
-    sessions: Mutex<HashMap<MachineId, Arc<Session>>>,
+    machines: Mutex<HashMap<MachineId, Open>>,
     tickets: Mutex<HashMap<String, Ticket>>,
+}
+
+/// What one machine has open. It is forgotten with its last connection.
+struct Open {
+    /// Ends all of it.
+    over: CancellationToken,
+    /// End of the newest certificate that the machine was seen with or given.
+    good_until: Timestamp,
+    connections: usize,
+    session: Option<Arc<Session>>,
+}
+
+/// One connection of a machine. Whatever runs on the connection keeps it, and ends when `over` fires.
+pub(super) struct Place {
+    registry: Arc<Registry>,
+    machine: MachineId,
+    pub(super) over: CancellationToken,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut machines = self.registry.machines.lock();
+        if let Some(open) = machines.get_mut(&self.machine) {
+            open.connections -= 1;
+            if open.connections == 0 {
+                machines.remove(&self.machine);
+            }
+        }
+    }
 }
 
 /// One live control channel.
@@ -46,9 +79,9 @@ struct Ticket {
 }
 
 impl Session {
-    pub(super) fn new(machine: MachineId) -> (Arc<Session>, mpsc::Receiver<ToAgent>) {
+    fn new(machine: MachineId, over: CancellationToken) -> (Arc<Session>, mpsc::Receiver<ToAgent>) {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        let (calls, over, farewell) = Default::default();
+        let (calls, farewell) = Default::default();
         (Arc::new(Session { machine, queue, calls, over, farewell }), receiver)
     }
 
@@ -84,42 +117,87 @@ impl Session {
     }
 }
 
+impl Open {
+    fn end(&mut self, farewell: ToAgent) {
+        if let Some(session) = &self.session {
+            session.end(farewell);
+        }
+        // What comes after it is not ended by it.
+        std::mem::take(&mut self.over).cancel();
+    }
+}
+
 impl Registry {
-    /// Puts a session in; what it returns is the one it takes the place of.
-    pub(super) fn join(&self, session: &Arc<Session>) -> Option<Arc<Session>> {
-        self.sessions.lock().insert(session.machine, Arc::clone(session))
+    /// Counts a connection of a machine in; nothing where it has too many. Whether the machine is let in is looked at
+    /// afterwards, so that what is cut off in between ends it.
+    pub(super) fn admit(self: &Arc<Self>, machine: MachineId, good_until: Timestamp) -> Option<Place> {
+        let mut machines = self.machines.lock();
+        let open = machines.entry(machine).or_insert_with(|| Open {
+            over: CancellationToken::new(),
+            good_until,
+            connections: 0,
+            session: None,
+        });
+        if open.connections == CONNECTIONS {
+            return None;
+        }
+        open.connections += 1;
+        open.good_until = open.good_until.max(good_until);
+        Some(Place { registry: Arc::clone(self), machine, over: open.over.clone() })
+    }
+
+    /// The machine was given a newer certificate.
+    pub(super) fn renewed(&self, machine: MachineId, good_until: Timestamp) {
+        if let Some(open) = self.machines.lock().get_mut(&machine) {
+            open.good_until = open.good_until.max(good_until);
+        }
+    }
+
+    /// Ends everything that a machine has open; `farewell` is the last word on its control channel.
+    pub(super) fn end(&self, machine: MachineId, farewell: ToAgent) {
+        if let Some(open) = self.machines.lock().get_mut(&machine) {
+            open.end(farewell);
+        }
+    }
+
+    /// Ends everything of machines whose certificates have all expired.
+    pub(super) fn end_expired(&self, now: Timestamp) {
+        for open in self.machines.lock().values_mut().filter(|open| open.good_until < now) {
+            let problem = Problem::new(Code::Unauthenticated, "The certificate has expired. Renew it.");
+            open.end(ToAgent::Goodbye(Refused { problem, retry_after_seconds: Some(0) }));
+        }
+    }
+
+    /// Makes the session of a machine that has a connection; what else it returns is the one whose place it takes.
+    pub(super) fn join(&self, place: &Place) -> (Arc<Session>, mpsc::Receiver<ToAgent>, Option<Arc<Session>>) {
+        let (session, queue) = Session::new(place.machine, place.over.child_token());
+        let mut machines = self.machines.lock();
+        let replaced = machines.get_mut(&place.machine).and_then(|open| open.session.replace(Arc::clone(&session)));
+        (session, queue, replaced)
     }
 
     /// Takes a session out; false where another has taken its place.
     pub(super) fn leave(&self, session: &Arc<Session>) -> bool {
-        let mut sessions = self.sessions.lock();
-        let current = sessions.get(&session.machine).is_some_and(|current| Arc::ptr_eq(current, session));
-        if current {
-            sessions.remove(&session.machine);
-        }
-        current
+        let mut machines = self.machines.lock();
+        let Some(open) = machines.get_mut(&session.machine) else { return false };
+        open.session.take_if(|current| Arc::ptr_eq(current, session)).is_some()
     }
 
     pub(super) fn connected(&self, machine: MachineId) -> bool {
-        self.sessions.lock().contains_key(&machine)
+        self.session(machine).is_ok()
     }
 
     pub(super) fn all(&self) -> Vec<MachineId> {
-        self.sessions.lock().keys().copied().collect()
+        let machines = self.machines.lock();
+        machines.iter().filter(|(_, open)| open.session.is_some()).map(|(machine, _)| *machine).collect()
     }
 
     pub(super) fn send(&self, machine: MachineId, message: ToAgent) -> Result<(), Offline> {
         self.session(machine)?.send(message)
     }
 
-    pub(super) fn revoke(&self, machine: MachineId, reason: &str) {
-        if let Ok(session) = self.session(machine) {
-            session.end(ToAgent::Revoked { reason: reason.to_owned() });
-        }
-    }
-
     fn session(&self, machine: MachineId) -> Result<Arc<Session>, Offline> {
-        self.sessions.lock().get(&machine).cloned().ok_or(Offline::NotConnected)
+        self.machines.lock().get(&machine).and_then(|open| open.session.clone()).ok_or(Offline::NotConnected)
     }
 
     pub(super) async fn open_stream(&self, machine: MachineId, job: Uuid, stream: &str) -> Result<Duplex, Problem> {

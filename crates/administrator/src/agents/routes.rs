@@ -1,5 +1,6 @@
 //! The requests of the agents' port. What is not in [`handle`] does not exist.
 
+use super::registry::Place;
 use super::{Context, Standing, channel, control, download, enrolment, install};
 use bytes::Bytes;
 use fleet::MachineId;
@@ -8,8 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use identity::AgentIdentity;
-use jiff::Timestamp;
+use identity::{AgentIdentity, Fingerprint};
 use link::{Socket, TlsSocket};
 use schema::{Code, Problem};
 use std::net::SocketAddr;
@@ -19,15 +19,16 @@ pub(super) type Answer = Response<BoxBody<Bytes, std::io::Error>>;
 
 /// Who makes a request, by the TLS handshake.
 pub(super) struct Peer {
-    pub(super) identity: Option<AgentIdentity>,
+    pub(super) agent: Option<(AgentIdentity, Arc<Place>)>,
     pub(super) from: SocketAddr,
 }
 
 /// An agent whose certificate is of this site and not revoked.
 pub(super) struct Caller {
     pub(super) machine: MachineId,
+    pub(super) key: Fingerprint,
     pub(super) expired: bool,
-    pub(super) not_after: Timestamp,
+    pub(super) place: Arc<Place>,
 }
 
 pub(super) async fn handle(context: &Arc<Context>, peer: &Peer, request: Request<Incoming>) -> Answer {
@@ -46,11 +47,11 @@ pub(super) async fn handle(context: &Arc<Context>, peer: &Peer, request: Request
             Err(problem) => Err(problem),
         },
         (&Method::GET, ["stream", ticket]) => match valid_caller(context, peer).await {
-            Ok(caller) => channel::stream(context, caller.machine, ticket, request),
+            Ok(caller) => channel::stream(context, caller, ticket, request),
             Err(problem) => Err(problem),
         },
         (&Method::GET, ["channel", plugin]) => match valid_caller(context, peer).await {
-            Ok(caller) => channel::channel(context, caller.machine, plugin, request),
+            Ok(caller) => channel::channel(context, caller, plugin, request),
             Err(problem) => Err(problem),
         },
         _ => Err(Problem::not_found("There is nothing at this address of the agents' port.")),
@@ -60,20 +61,16 @@ pub(super) async fn handle(context: &Arc<Context>, peer: &Peer, request: Request
 
 /// The agent behind the certificate. It may be an expired one.
 async fn caller(context: &Context, peer: &Peer) -> Result<Caller, Problem> {
-    let identity = peer.identity.as_ref().ok_or_else(|| {
+    let (identity, place) = peer.agent.as_ref().ok_or_else(|| {
         Problem::new(Code::Unauthenticated, "A certificate of this site is needed.").fix("Enrol with a join token.")
     })?;
     let machine = MachineId::from_uuid(identity.machine);
-    if let Some(reason) = context.held(machine) {
-        return Err(Problem::new(Code::PermissionDenied, reason));
-    }
-    match context.directory.standing(machine).await? {
+    match context.directory.standing(machine, identity.key).await? {
         Standing::Good => {
-            let expired = identity.expired(Timestamp::now());
-            Ok(Caller { machine, expired, not_after: identity.not_after })
+            let expired = identity.expired((context.clock)());
+            Ok(Caller { machine, key: identity.key, expired, place: Arc::clone(place) })
         }
-        Standing::Refused(reason) => Err(Problem::new(Code::PermissionDenied, reason)
-            .fix("If the machine is to be managed again, enrol it with a new join token.")),
+        Standing::Refused(problem) => Err(problem),
     }
 }
 

@@ -19,11 +19,37 @@ pub(super) struct JoinTokenInput {
 
 /// A fresh word that lets one machine in, and the line around it that is pasted there.
 pub(super) async fn join_token(asked: &Asked<'_>, input: JoinTokenInput) -> Result<Value, Problem> {
-    let now = Timestamp::now();
-    let expires_at = now + SignedDuration::from_mins(input.valid_minutes);
-    let word = asked.app.new_join_token(asked.app.reach.for_others(), expires_at, &asked.job.operator.name).await?;
+    invitation(asked, input.valid_minutes, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rebind {
+    machine: String,
+    valid_minutes: i64,
+}
+
+/// As [`join_token`], for a device that takes the place of a machine that is known.
+pub(super) async fn rebind(asked: &Asked<'_>, input: Rebind) -> Result<Value, Problem> {
+    let machine = asked.app.database.read(move |store| Ok(store.find_machine(&input.machine)?.id)).await?;
+    invitation(asked, input.valid_minutes, Some(machine)).await
+}
+
+async fn invitation(asked: &Asked<'_>, valid_minutes: i64, machine: Option<MachineId>) -> Result<Value, Problem> {
+    let expires_at = Timestamp::now() + SignedDuration::from_mins(valid_minutes);
+    let invitation = Invitation { machine, expires_at, operator: asked.job.operator.name.clone() };
+    let word = asked.app.new_join_token(asked.app.reach.for_others(), invitation).await?;
     let line = asked.app.install_line(&word);
     Ok(json!({"token": word, "line": line, "expires_at": expires_at.to_string()}))
+}
+
+/// Whom a join token lets in.
+pub(crate) struct Invitation {
+    /// The machine whose place the bearer takes; a machine of its own where absent.
+    pub(crate) machine: Option<MachineId>,
+    pub(crate) expires_at: Timestamp,
+    /// Who invites.
+    pub(crate) operator: String,
 }
 
 impl crate::app::App {
@@ -31,8 +57,7 @@ impl crate::app::App {
     pub(crate) async fn new_join_token(
         &self,
         addresses: Vec<identity::Address>,
-        expires_at: Timestamp,
-        operator: &str,
+        invitation: Invitation,
     ) -> Result<String, Problem> {
         let secret = JoinSecret::generate();
         let hash = secret.hash();
@@ -41,9 +66,10 @@ impl crate::app::App {
         let stored = StoredJoin {
             id: Uuid::now_v7(),
             secret: hash,
-            created_by: operator.to_owned(),
+            machine: invitation.machine.map(Uuid::from),
+            created_by: invitation.operator,
             created_at: Timestamp::now(),
-            expires_at,
+            expires_at: invitation.expires_at,
             used: None,
         };
         self.database.write(move |store| Ok(store.insert_join(&stored)?)).await?;

@@ -1,6 +1,6 @@
 //! No, foreign, expired, wrong-purpose and revoked certificates; join tokens; clones.
 
-use crate::kit::{Event, Kit, SOON, greet, rows};
+use crate::kit::{Kit, SOON, rows};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use identity::{DeviceKey, SiteCa};
@@ -117,20 +117,4 @@ async fn a_join_token_is_good_once_and_for_a_while() {
     assert!(other.message.contains("used"), "{other}");
     let old = kit.token(SignedDuration::from_secs(-1));
     assert!(kit.enrol_with(&old, &DeviceKey::generate().unwrap()).await.is_err());
-}
-
-#[tokio::test]
-async fn a_clone_is_noticed_and_both_are_held_until_an_operator_vouches() {
-    let mut kit = Kit::start().await;
-    let mut machine = kit.machine().await;
-    let mut session = kit.connect(&mut machine).await;
-    assert!(matches!(kit.event().await, Event::Hello(..)));
-    let socket = kit.dialer(&machine).websocket("/link").await.unwrap();
-    let Err(problem) = greet(socket, machine.epoch).await else { panic!("the copy came in") };
-    assert_eq!(problem.code, Code::Conflict);
-    assert!(matches!(session.next().await, Some(ToAgent::Revoked { .. })), "the first is cut off too");
-    assert!(kit.dialer(&machine).websocket("/link").await.is_err());
-    assert!(matches!(kit.event().await, Event::Suspicion(id, _) if id == machine.id));
-    kit.agents.rebind(machine.id);
-    kit.connect(&mut machine).await;
 }

@@ -1,16 +1,16 @@
 //! An agents' port with a directory and a sink that tests can look into, and agents that do as they are told.
 
 use administrator::agents::{
-    AgentHello, AgentSink, Agents, AgentsConfig, AgentsDeps, Directory, Duplex, PluginFile, Standing,
+    AgentHello, AgentSink, Agents, AgentsConfig, AgentsDeps, Directory, Duplex, Enrolled, PluginFile, Standing,
 };
 use administrator::runtime::Runtime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use database::{Database, Write};
-use fleet::{Facts, Lookup, MachineId, NewMachine, Presence, Status, Store};
+use fleet::{Facts, Lookup, MachineId, Presence, Status, Store};
 use futures::future::BoxFuture;
 use identity::tls::{Trust, agent_config};
-use identity::{DeviceKey, JoinSecret, JoinToken, SiteCa, StoredJoin};
+use identity::{DeviceKey, Fingerprint, JoinSecret, JoinToken, SiteCa, StoredJoin};
 use jiff::{SignedDuration, Timestamp};
 use link::{Dialer, Receiver, Sender, Socket};
 use parking_lot::Mutex;
@@ -20,9 +20,25 @@ use schema::{Problem, Publish};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
+
+/// Stands for the agent where it is installed: notes what it is told, and holds its state while it runs.
+const AGENT: &str = r#"#!/bin/sh
+[ "$1" != run ] || echo $$ >"$3/agent.pid"
+echo "$1 ${BAILIWICK_JOIN:-}" >>"$HOME/ran"
+case $1 in
+enrol)
+    [ "${BAILIWICK_JOIN}" != refused ] || exit 1
+    kill -0 "$(cat "$3/agent.pid")" 2>/dev/null && exit 1
+    mkdir -p "$3" && echo {} >"$3/enrolment.json" ;;
+run)
+    trap exit TERM
+    while :; do sleep 0.1; done ;;
+esac
+"#;
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -110,11 +126,20 @@ pub(crate) struct Watched {
 }
 
 impl Directory for Watched {
-    fn enrol(&self, secret: JoinSecret, machine: NewMachine, from: String) -> BoxFuture<'_, Result<(), Problem>> {
-        self.database.enrol(secret, machine, from)
+    fn enrol(
+        &self,
+        secret: JoinSecret,
+        key: Fingerprint,
+        facts: Facts,
+        from: String,
+    ) -> BoxFuture<'_, Result<Enrolled, Problem>> {
+        self.database.enrol(secret, key, facts, from)
     }
-    fn standing(&self, machine: MachineId) -> BoxFuture<'_, Result<Standing, Problem>> {
-        self.database.standing(machine)
+    fn standing(&self, machine: MachineId, key: Fingerprint) -> BoxFuture<'_, Result<Standing, Problem>> {
+        self.database.standing(machine, key)
+    }
+    fn hold(&self, machine: MachineId, reason: String) -> BoxFuture<'_, Result<(), Problem>> {
+        self.database.hold(machine, reason)
     }
     fn presence(&self, batch: Vec<Presence>) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(async move {
@@ -141,7 +166,10 @@ pub(crate) struct Kit {
     pub(crate) channels: mpsc::UnboundedReceiver<(MachineId, String, String, Duplex)>,
     /// Held so that they live as long as the port.
     pub(crate) plugins: watch::Sender<Arc<Vec<PluginFile>>>,
-    _runtime: Runtime,
+    /// How far the port's clock is ahead, in seconds.
+    ahead: Arc<AtomicI64>,
+    config: AgentsConfig,
+    runtime: Runtime,
     _dir: tempfile::TempDir,
 }
 
@@ -175,10 +203,10 @@ impl Kit {
         let sink = Arc::new(Sink { events: events_sender, refuse: Mutex::new(None), channels: channels_sender });
         let database = Database::open(&dir.path().join("bailiwick.db")).unwrap();
         let directory = Arc::new(Watched { database, presence: watch::Sender::new(HashMap::new()) });
-        let runtime = Runtime::default();
+        let (runtime, ahead) = (Runtime::default(), Arc::<AtomicI64>::default());
         let plugins = watch::Sender::new(Arc::new(Vec::new()));
         let program = dir.path().join("bailiwick-agent");
-        std::fs::write(&program, "#!/bin/sh\necho \"$@\" >>\"$0.ran\"\n").unwrap();
+        std::fs::write(&program, AGENT).unwrap();
         let config = AgentsConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: Vec::new(),
@@ -192,9 +220,30 @@ impl Kit {
             plugins: plugins.subscribe(),
             sink: sink.clone(),
             runtime: runtime.clone(),
+            clock: clock(&ahead),
         };
-        let agents = Agents::start(config, deps).await.unwrap();
-        Kit { agents, ca, directory, sink, events, channels, plugins, _runtime: runtime, _dir: dir }
+        let agents = Agents::start(config.clone(), deps).await.unwrap();
+        Kit { agents, ca, directory, sink, events, channels, plugins, ahead, config, runtime, _dir: dir }
+    }
+
+    /// The administrator is ended and started again on what it has stored.
+    pub(crate) async fn restart(&mut self) {
+        self.runtime.stop().await;
+        self.runtime = Runtime::default();
+        let deps = AgentsDeps {
+            directory: self.directory.clone(),
+            ca: self.ca.clone(),
+            plugins: self.plugins.subscribe(),
+            sink: self.sink.clone(),
+            runtime: self.runtime.clone(),
+            clock: clock(&self.ahead),
+        };
+        self.agents = Agents::start(self.config.clone(), deps).await.unwrap();
+    }
+
+    /// Puts the port's clock forward.
+    pub(crate) fn later(&self, by: SignedDuration) {
+        self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);
     }
 
     pub(crate) fn address(&self) -> String {
@@ -203,10 +252,16 @@ impl Kit {
 
     /// A join token good for `life`.
     pub(crate) fn token(&self, life: SignedDuration) -> JoinToken {
+        self.token_for(None, life)
+    }
+
+    /// A join token with which a device takes the place of `machine`.
+    pub(crate) fn token_for(&self, machine: Option<MachineId>, life: SignedDuration) -> JoinToken {
         let secret = JoinSecret::generate();
         let now = Timestamp::now();
         let stored = StoredJoin {
             id: Uuid::now_v7(),
+            machine: machine.map(Uuid::from),
             secret: secret.hash(),
             created_by: "ada".into(),
             created_at: now,
@@ -226,6 +281,15 @@ impl Kit {
     pub(crate) fn stored_as_revoked(&self, machine: MachineId) {
         let revoke = move |write: &mut Write<'_>| Ok(write.revoke_machine(machine, Timestamp::now())?);
         self.directory.database.write_blocking(revoke).unwrap();
+    }
+
+    pub(crate) fn removed(&self, machine: MachineId) {
+        let remove = move |write: &mut Write<'_>| Ok(write.remove_machine(machine)?);
+        self.directory.database.write_blocking(remove).unwrap();
+    }
+
+    pub(crate) fn is_known(&self, machine: MachineId) -> bool {
+        self.directory.database.read_blocking(move |read| Ok(read.machine(machine)?)).unwrap().is_some()
     }
 
     pub(crate) async fn status(&self, machine: MachineId, wanted: Status) {
@@ -259,8 +323,13 @@ impl Kit {
     }
 
     pub(crate) async fn machine(&self) -> Machine {
-        let (token, key) = (self.token(SignedDuration::from_hours(1)), DeviceKey::generate().unwrap());
-        let reply = self.enrol_with(&token, &key).await.unwrap();
+        self.arrive_with(&self.token(SignedDuration::from_hours(1))).await
+    }
+
+    /// A device with a key of its own comes with `token`.
+    pub(crate) async fn arrive_with(&self, token: &JoinToken) -> Machine {
+        let key = DeviceKey::generate().unwrap();
+        let reply = self.enrol_with(token, &key).await.unwrap();
         let certificate = STANDARD.decode(&reply.certificate).unwrap();
         Machine { id: MachineId::from_uuid(reply.machine), key, certificate, epoch: 0 }
     }
@@ -280,6 +349,11 @@ impl Kit {
         let socket = self.dialer(machine).websocket("/link").await.unwrap();
         greet(socket, machine.epoch).await.unwrap()
     }
+}
+
+fn clock(ahead: &Arc<AtomicI64>) -> administrator::agents::Clock {
+    let ahead = Arc::clone(ahead);
+    Arc::new(move || Timestamp::now() + SignedDuration::from_secs(ahead.load(Ordering::SeqCst)))
 }
 
 pub(crate) fn hello(epoch: u64) -> Hello {

@@ -1,4 +1,4 @@
-//! The real agent against the real port, and the script that installs it.
+//! The real agent against the real port.
 
 use crate::kit::{Event, Kit, SOON};
 use agent::{Options, run};
@@ -6,7 +6,6 @@ use fleet::{MachineId, Status};
 use jiff::SignedDuration;
 use protocol::{Assign, JobReport, ToAgent};
 use schema::{JobState, Object, OnInterrupt};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -155,49 +154,6 @@ async fn what_is_wrong_with_joining_is_said_plainly() {
         let error = run(options, CancellationToken::new()).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_script_installs_what_the_administrator_promised_and_nothing_else() {
-    let kit = Kit::start().await;
-    let script = kit.stranger().fetch(hyper::Method::GET, "/install", Default::default(), 100_000).await.unwrap();
-    assert_eq!(script.status, 200);
-    let script = String::from_utf8(script.body.to_vec()).unwrap();
-    assert!(!script.contains("='@"), "every place is filled in");
-    let home = tempfile::tempdir().unwrap();
-    let bin = home.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    // The test may run as root, and must not install anything for the whole machine.
-    std::fs::write(bin.join("id"), "#!/bin/sh\necho 1000\n").unwrap();
-    std::fs::set_permissions(bin.join("id"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let install = |script: &str, arguments: &[&str]| {
-        let file = home.path().join("install.sh");
-        std::fs::write(&file, script).unwrap();
-        let mut command = std::process::Command::new("sh");
-        command.arg(&file).args(arguments).env("HOME", home.path()).env("PATH", &path).current_dir(home.path());
-        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let installed = home.path().join(".local/lib/bailiwick/bailiwick-agent");
-    for arguments in [&[][..], &["a b"], &["$(touch x)"], &["a;touch x"], &["`touch x`"]] {
-        let (fine, said) = install(&script, arguments);
-        assert!(!fine && said.contains("join token"), "{arguments:?}: {said}");
-    }
-    assert!(!home.path().join("x").exists());
-
-    let hash = script.split("sha256='").nth(1).unwrap().split('\'').next().unwrap();
-    let (fine, said) = install(&script.replace(hash, &"0".repeat(64)), &["token"]);
-    assert!(!fine && said.contains("not the one"), "{said}");
-    let pin = script.split("pin='").nth(1).unwrap().split('\'').next().unwrap();
-    let other_pin = format!("A{}", &pin[1..]).replace("AA", "BA");
-    let (fine, said) = install(&script.replace(pin, &other_pin), &["token"]);
-    assert!(!fine && said.contains("cannot be fetched"), "{said}");
-    assert!(!installed.exists());
-
-    let (fine, said) = install(&script, &["a-token_1"]);
-    assert!(fine, "{said}");
-    assert!(installed.exists());
 }
 
 /// The test plugin with every feature, built once.

@@ -69,6 +69,7 @@ fn a_join_token_is_used_by_one_machine_only() {
     let secret = JoinSecret::generate();
     let stored = StoredJoin {
         id: Uuid::now_v7(),
+        machine: None,
         secret: secret.hash(),
         created_by: "ada".into(),
         created_at: now(),

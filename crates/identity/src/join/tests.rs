@@ -68,6 +68,7 @@ fn a_token_enrols_one_machine_while_its_time_lasts() {
     let (secret, other) = (JoinSecret::generate(), JoinSecret::generate());
     let stored = |secret: &JoinSecret| StoredJoin {
         id: Uuid::now_v7(),
+        machine: None,
         secret: secret.hash(),
         created_by: "ada".into(),
         created_at: now,
