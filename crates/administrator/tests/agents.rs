@@ -10,6 +10,8 @@ mod certificates;
 mod cut_off;
 #[path = "agents/hostile.rs"]
 mod hostile;
+#[path = "agents/installation.rs"]
+mod installation;
 #[path = "agents/kit.rs"]
 mod kit;
 #[path = "agents/returns.rs"]

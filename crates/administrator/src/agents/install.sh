@@ -27,6 +27,30 @@ check_agent() {
     [ "${actual%% *}" = "$sha256" ] || fail 'the agent that came is not the one the administrator promised; nothing was installed'
 }
 
+has_systemd() {
+    [ "$(id -u)" -eq 0 ] && [ -d /run/systemd/system ]
+}
+
+# The process of the agent that runs with this state, where there is one.
+agent_of() {
+    pid=$(cat "$1/agent.pid" 2>/dev/null) || return 1
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = bailiwick-agent ] && printf '%s' "$pid"
+}
+
+# An agent that runs holds its state, and would not see that it belongs to another administrator.
+stop_running() {
+    if has_systemd; then
+        systemctl stop bailiwick-agent.service 2>/dev/null || true
+    fi
+    pid=$(agent_of "$1") || return 0
+    kill "$pid" 2>/dev/null || return 0
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        agent_of "$1" >/dev/null || return 0
+        sleep 1
+    done
+    fail "the agent that runs here (process $pid) does not end"
+}
+
 start_with_systemd() {
     cat >/etc/systemd/system/bailiwick-agent.service <<UNIT
 [Unit]
@@ -50,16 +74,20 @@ UNIT
 }
 
 start_without() {
-    if [ -f "$2/agent.pid" ] && kill -0 "$(cat "$2/agent.pid")" 2>/dev/null; then
-        printf 'bailiwick: an agent runs here already (process %s)\n' "$(cat "$2/agent.pid")"
-        return 0
-    fi
     if command -v setsid >/dev/null; then
         setsid nohup "$1" run --state "$2" >"$2/agent.log" 2>&1 </dev/null &
     else
         nohup "$1" run --state "$2" >"$2/agent.log" 2>&1 </dev/null &
     fi
-    printf 'bailiwick: the agent runs now, and is to be started again after a reboot with:\n    %s run --state %s\n' "$1" "$2"
+}
+
+# Starts what is installed, also the old one again where the new one could not join.
+start_agent() {
+    if has_systemd; then
+        start_with_systemd "$1" "$2"
+    else
+        start_without "$1" "$2"
+    fi
 }
 
 main() {
@@ -91,7 +119,15 @@ main() {
     fetch_agent "$fresh/bailiwick-agent"
     check_agent "$fresh/bailiwick-agent"
     chmod 755 "$fresh/bailiwick-agent"
-    "$fresh/bailiwick-agent" enrol --state "$state" --join "$token"
+    stop_running "$state"
+    # Only who runs it may read the environment of a process, but everybody its arguments.
+    if ! BAILIWICK_JOIN=$token "$fresh/bailiwick-agent" enrol --state "$state"; then
+        if [ -x "$program" ] && [ -f "$state/enrolment.json" ]; then
+            start_agent "$program" "$state"
+            fail 'this machine did not join; the agent that was here runs again as before'
+        fi
+        fail 'this machine did not join; nothing was installed'
+    fi
 
     (umask 022 && mkdir -p "${program%/*}")
     # Beside the old one first, since a program that runs cannot be written over.
@@ -99,11 +135,9 @@ main() {
     chmod 755 "$program.new"
     mv -f "$program.new" "$program"
 
-    if [ "$(id -u)" -eq 0 ] && [ -d /run/systemd/system ]; then
-        start_with_systemd "$program" "$state"
-    else
-        start_without "$program" "$state"
-    fi
+    start_agent "$program" "$state"
+    has_systemd ||
+        printf 'bailiwick: the agent is to be started again after a reboot with:\n    %s run --state %s\n' "$program" "$state"
     printf 'bailiwick: this machine is on the screen now\n'
 }
 
