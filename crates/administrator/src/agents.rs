@@ -11,7 +11,7 @@ use identity::SiteCa;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use protocol::{Evidence, Facts, JobReport, KnownJob, PluginOffer, PluginReport, SectionHash, SectionName, ToAgent};
-use schema::{Code, Problem, Publish, Query, RowPage};
+use schema::{Code, Object, Problem, Publish, Query, RowPage};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,6 +60,8 @@ pub struct AgentsDeps {
     pub ca: Arc<SiteCa>,
     /// Plugins that machines are to have; a change is told to all.
     pub plugins: watch::Receiver<Arc<Vec<PluginFile>>>,
+    /// Something that machines are told of their plugins' settings may have changed.
+    pub settings: watch::Receiver<()>,
     pub sink: Arc<dyn AgentSink>,
     pub runtime: Runtime,
     pub clock: Clock,
@@ -106,6 +108,8 @@ pub trait AgentSink: Send + Sync + 'static {
         duplex: Duplex,
     ) -> BoxFuture<'_, Result<(), Problem>>;
     fn plugins(&self, machine: MachineId, plugins: Vec<PluginReport>) -> BoxFuture<'_, ()>;
+    /// What operators set for each plugin with settings on this machine.
+    fn settings(&self, machine: MachineId) -> BoxFuture<'_, Result<Vec<(String, Object)>, Problem>>;
     fn log(&self, machine: MachineId, plugin: String, level: String, text: String);
     /// Something about this identity is wrong: a clone, a report that it may not make.
     fn suspicion(&self, machine: MachineId, problem: Problem);
@@ -149,6 +153,7 @@ struct Context {
     directory: Arc<dyn Directory>,
     ca: Arc<SiteCa>,
     plugins: watch::Receiver<Arc<Vec<PluginFile>>>,
+    settings: watch::Receiver<()>,
     sink: Arc<dyn AgentSink>,
     runtime: Runtime,
     clock: Clock,
@@ -175,13 +180,14 @@ impl Agents {
         let listener = port::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         let local = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
         deps.directory.all_offline().await?;
-        let AgentsDeps { directory, ca, plugins, sink, runtime, clock } = deps;
+        let AgentsDeps { directory, ca, plugins, settings, sink, runtime, clock } = deps;
         let (registry, presence, clones, program_hash) = Default::default();
         let context = Arc::new(Context {
             config,
             directory,
             ca,
             plugins,
+            settings,
             sink,
             runtime,
             clock,

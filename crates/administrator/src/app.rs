@@ -42,6 +42,8 @@ pub(crate) struct App {
     pub(crate) due: Notify,
     /// Rights of some operator, session or token changed.
     pub(crate) grants_changed: watch::Sender<()>,
+    /// An operator changed a setting, or who is in a group.
+    pub(crate) settings_changed: watch::Sender<()>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) throttle: Mutex<Throttle>,
@@ -78,6 +80,7 @@ impl App {
             told: broadcast::Sender::new(TOLD),
             due: Notify::new(),
             grants_changed: watch::Sender::new(()),
+            settings_changed: watch::Sender::new(()),
             passwords: Arc::new(Passwords::new()),
             hashing: Arc::new(Semaphore::new(HASHING_AT_ONCE)),
             throttle: Mutex::default(),

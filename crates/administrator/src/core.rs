@@ -1,7 +1,8 @@
-//! The commands of the core's own module: machines, groups, operators, tokens. They are jobs like any other.
+//! The commands of the core's own module: machines, groups, operators, tokens, settings. They are jobs like any other.
 
 pub(crate) mod machines;
 mod people;
+mod settings;
 
 use crate::app::App;
 use jobs::Job;
@@ -42,6 +43,8 @@ pub(crate) async fn run(app: &Arc<App>, job: &Job, input: Object) -> Result<Valu
         "remove-operator" => people::remove_operator(&asked, read(input)?).await,
         "create-token" => people::create_token(&asked, read(input)?).await,
         "revoke-token" => people::revoke_token(&asked, read(input)?).await,
+        "change-setting" => settings::change(&asked, read(input)?).await,
+        "reset-setting" => settings::reset(&asked, read(input)?).await,
         _ => Err(Problem::new(Code::UnknownCommand, format!("the core has no command {short}."))),
     }
 }

@@ -18,6 +18,7 @@ pub mod runtime;
 mod secrets;
 mod serve;
 mod services;
+mod settings;
 mod sink;
 mod web;
 

@@ -3,6 +3,7 @@
 use crate::agents::PluginFile;
 use crate::app::App;
 use crate::modules::{Module, ModuleState};
+use crate::settings;
 use anyhow::{Context as _, Result};
 use fleet::Store as _;
 use plugin_host::{Host, PluginState, PluginStatus};
@@ -108,6 +109,9 @@ pub(crate) fn follow(app: &Arc<App>) {
         loop {
             let statuses = changes.borrow_and_update().clone();
             app.modules.replace(modules(&statuses));
+            if let Err(error) = settings::declare(&app).await {
+                tracing::warn!(%error, "the settings of plugins could not be stored");
+            }
             if let Err(error) = store(&app, &statuses).await {
                 tracing::warn!(%error, "the state of plugins could not be stored");
             }

@@ -8,7 +8,7 @@ use crate::runtime::Runtime;
 use crate::secrets::SecretsStore;
 use crate::services::PluginServices;
 use crate::sink::Sink;
-use crate::{dispatcher, local_agent, plugins, records, web};
+use crate::{dispatcher, local_agent, plugins, records, settings, web};
 use anyhow::{Context as _, Result, anyhow, bail};
 use database::{Database, StateLock};
 use identity::{Outcome, SiteCa, audit};
@@ -91,6 +91,8 @@ impl Administrator {
         drop(services.0.set(Arc::downgrade(&app)));
         let offers = plugins::offers(&app.host, &libraries, &state.join("offers"))?;
         start_agents_port(&app, agents_address, offers).await?;
+        settings::declare(&app).await?;
+        settings::follow(&app);
         plugins::follow(&app);
         dispatcher::start(&app);
         let tls = if secure { Some(console_tls(&app, console_address)?) } else { None };
@@ -198,6 +200,7 @@ async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate
         directory: Arc::new(app.database.clone()),
         ca: app.authority.clone(),
         plugins: app.offers.subscribe(),
+        settings: app.settings_changed.subscribe(),
         sink,
         runtime: app.runtime.clone(),
         clock: Arc::new(Timestamp::now),

@@ -1,11 +1,13 @@
 //! What the administrator offers plugins: their rows, settings, secrets and messages to their machine role.
 
 use crate::app::App;
+use crate::settings;
 use database::Scope;
-use fleet::{Lookup as _, MachineId};
+use fleet::{EventStore as _, Lookup as _, MachineId};
 use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use plugin_host::{Duplex, Level, Method, Services};
+use protocol::ToAgent;
 use schema::{
     CallMeta, Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Object, PeerCall, Problem, Publish,
     Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
@@ -66,7 +68,7 @@ pub(crate) async fn request(
     match HostCall::read(&method, payload)? {
         HostCall::RowsPublish(rows) if role == Role::Administrator => publish(&app, plugin, rows).await,
         HostCall::RowsQuery(asked) => query(&app, &plugin, role, &call, asked).await,
-        HostCall::SettingsGet(_) => SettingsGet::reply(&settings(&app, &plugin).await?),
+        HostCall::SettingsGet(asked) => settings(&app, &plugin, role, asked).await,
         HostCall::SecretsGet(asked) => {
             let value = app.secrets_store.get(&owner(plugin, role, &call)?, &asked.name).await?;
             SecretsGet::reply(&Secret { value })
@@ -80,7 +82,7 @@ pub(crate) async fn request(
             SecretsDelete::reply(&())
         }
         HostCall::PeerCall(message) => peer(&app, &plugin, role, &call, message).await,
-        HostCall::EventsEmit(event) => emit(&app, plugin, &call, event).await,
+        HostCall::EventsEmit(event) => emit(&app, plugin, role, &call, event).await,
         HostCall::MachinesList(_) if role == Role::Administrator => machines(&app).await,
         HostCall::RowsPublish(_) | HostCall::MachinesList(_) | HostCall::FilesDir(_) | HostCall::ChannelOpen(_) => {
             Err(HostCall::not_offered(&method))
@@ -120,11 +122,14 @@ async fn query(app: &App, plugin: &str, role: Role, call: &CallMeta, asked: Rows
     RowsQuery::reply(&RowPage { rows: rows.objects(), next: rows.next })
 }
 
-/// The settings in force: until operators can set them, the defaults of the manifest.
-pub(crate) async fn settings(app: &App, plugin: &str) -> Result<Object, Problem> {
-    let modules = app.modules.current();
-    let module = modules.module(plugin).ok_or_else(|| Problem::not_found(format!("there is no module {plugin}.")))?;
-    Ok(module.manifest.settings.iter().map(|(name, setting)| (name.clone(), setting.default.clone())).collect())
+/// The settings of a plugin as they hold for itself; for its administrator role also as they hold for a machine.
+async fn settings(app: &App, plugin: &str, role: Role, asked: SettingsGet) -> Result<Value, Problem> {
+    let machine = match asked.machine {
+        Some(machine) if role == Role::Administrator => Some(app.machine_id(machine).await?),
+        Some(_) => return Err(Problem::new(Code::PermissionDenied, "a machine sees its own settings only.")),
+        None => None,
+    };
+    SettingsGet::reply(&settings::in_force(app, plugin, machine).await?)
 }
 
 /// Whose secrets a call is about: the machine role of a plugin has those of its own machine and no others.
@@ -148,21 +153,41 @@ async fn peer(app: &App, plugin: &str, role: Role, call: &CallMeta, message: Pee
     app.agents().peer_call(machine, plugin, message.payload).await
 }
 
-async fn emit(app: &App, plugin: String, call: &CallMeta, emitted: EventsEmit) -> Result<Value, Problem> {
-    let EventsEmit { event: id, data } = emitted;
+/// Keeps what a plugin tells for operators to read, and tells the plugin in its other role: the administrator's what a
+/// machine tells, a machine's what the administrator says of it, if it is connected.
+async fn emit(app: &App, plugin: String, role: Role, call: &CallMeta, emitted: EventsEmit) -> Result<Value, Problem> {
+    let EventsEmit { event: id, data, machine } = emitted;
     let modules = app.modules.current();
-    let declared = modules.module(&plugin).is_some_and(|m| m.manifest.events.iter().any(|event| event.id == id));
-    if !declared {
+    let declared = modules.module(&plugin).and_then(|m| m.manifest.events.iter().find(|event| event.id == id).cloned());
+    let Some(declared) = declared else {
         let message = format!("{plugin} declares no event {}.", schema::neutral_text(&id));
         return Err(Problem::bad_request(message).at("event"));
-    }
-    let event =
-        json!({"event": format!("{plugin}.{id}"), "machine": call.machine, "data": data, "at": Timestamp::now()});
-    tracing::info!(target: "event", %plugin, event = %id, machine = call.machine.as_deref().unwrap_or_default());
-    // The plugin's own administrator role hears of what its machine roles tell.
-    if call.machine.is_some() && app.host.plugins().iter().any(|status| status.name == plugin) {
-        let meta = CallMeta { machine: call.machine.clone(), ..CallMeta::default() };
-        app.host.call(&plugin, Method::Event(id), meta, event).await?.result().await?;
+    };
+    let machine: Option<MachineId> = match (role, machine) {
+        (Role::Machine, _) => call.machine.as_ref().and_then(|id| id.parse().ok()),
+        (Role::Administrator, Some(machine)) => Some(app.machine_id(machine).await?),
+        (Role::Administrator, None) => None,
+    };
+    let at = Timestamp::now();
+    let told = json!({"event": format!("{plugin}.{id}"), "machine": machine, "data": data, "at": at});
+    let data = match data {
+        Value::Object(data) => data,
+        Value::Null => Object::new(),
+        other => Object::from_iter([("value".to_owned(), other)]),
+    };
+    let (module, title, tone) = (plugin.clone(), declared.title, declared.tone);
+    let event = fleet::Event { at, module, event: id.clone(), title, tone, machine, data };
+    app.database.write(move |store| Ok(store.add_event(&event)?)).await?;
+    match (role, machine) {
+        (Role::Machine, Some(machine)) if app.host.plugins().iter().any(|status| status.name == plugin) => {
+            let meta = CallMeta { machine: Some(machine.to_string()), ..CallMeta::default() };
+            app.host.call(&plugin, Method::Event(id), meta, told).await?.result().await?;
+        }
+        // One that is away has missed it, as one that sleeps does: an event is no state.
+        (Role::Administrator, Some(machine)) => {
+            let _ = app.agents().send(machine, ToAgent::Event { plugin, event: told });
+        }
+        _ => {}
     }
     EventsEmit::reply(&())
 }

@@ -4,13 +4,14 @@ use crate::agents::{AgentHello, AgentSink, Duplex};
 use crate::app::App;
 use crate::records;
 use crate::services;
+use crate::settings;
 use fleet::{MachineId, PluginState, PluginStatus, Store as _, Warning};
 use futures::future::{BoxFuture, FutureExt as _};
 use identity::{Outcome as AuditOutcome, audit};
 use jiff::Timestamp;
 use jobs::{Event, JobId, LogLine, Lookup as _, Outcome};
 use protocol::{JobReport, PluginReport, SectionHash, SectionName};
-use schema::{CallMeta, Code, Problem, Publish, Role};
+use schema::{CallMeta, Code, Object, Problem, Publish, Role};
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
 use uuid::Uuid;
@@ -133,6 +134,10 @@ impl AgentSink for Sink {
             }
         }
         .boxed()
+    }
+
+    fn settings(&self, machine: MachineId) -> BoxFuture<'_, Result<Vec<(String, Object)>, Problem>> {
+        async move { settings::of_machine(&*self.app()?, machine).await }.boxed()
     }
 
     fn log(&self, machine: MachineId, plugin: String, level: String, text: String) {

@@ -11,6 +11,7 @@ mod plugins;
 pub mod policy;
 mod run;
 mod services;
+mod settings;
 pub mod state;
 #[cfg(test)]
 mod testing;

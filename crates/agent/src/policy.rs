@@ -1,8 +1,9 @@
 //! The machine's own rules, in `policy.toml` of the state directory. They can only take away: there is no way to write
 //! down that something is allowed which the administrator forbids.
 
-use schema::{Code, Problem};
+use schema::{Code, Object, Problem};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields, default)]
 struct Rules {
     commands: Commands,
+    /// Values of settings by plugin and name, which count where they are stricter than the administrator's.
+    settings: BTreeMap<String, Object>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,21 +44,36 @@ impl Policy {
     /// # Errors
     /// Which rule forbids it.
     pub fn allows(&self, command: &str) -> Result<(), Problem> {
-        let refused = |message: String| {
-            let fix = format!("Only the machine's own {} decides this.", self.path.display());
-            Problem::new(Code::PermissionDenied, message).fix(fix)
-        };
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(refused(format!("The machine's own policy cannot be read ({error})."))),
-        };
-        let rules: Rules = toml::from_str(&text)
-            .map_err(|error| refused(format!("The machine's own policy is not valid: {}.", error.message())))?;
+        let rules = self.rules()?;
         match rules.commands.deny.iter().find(|pattern| matches(pattern, command)) {
-            Some(pattern) => Err(refused(format!("The machine's own policy denies {command} (rule \"{pattern}\")."))),
+            Some(pattern) => {
+                Err(self.refused(format!("The machine's own policy denies {command} (rule \"{pattern}\").")))
+            }
             None => Ok(()),
         }
+    }
+
+    /// What the machine's owner set for a plugin.
+    ///
+    /// # Errors
+    /// The file cannot be read or understood.
+    pub fn settings(&self, plugin: &str) -> Result<Object, Problem> {
+        Ok(self.rules()?.settings.remove(plugin).unwrap_or_default())
+    }
+
+    fn rules(&self) -> Result<Rules, Problem> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Rules::default()),
+            Err(error) => return Err(self.refused(format!("The machine's own policy cannot be read ({error})."))),
+        };
+        toml::from_str(&text)
+            .map_err(|error| self.refused(format!("The machine's own policy is not valid: {}.", error.message())))
+    }
+
+    fn refused(&self, message: String) -> Problem {
+        let fix = format!("Only the machine's own {} decides this.", self.path.display());
+        Problem::new(Code::PermissionDenied, message).fix(fix)
     }
 }
 
@@ -88,6 +106,15 @@ mod tests {
         assert_eq!(problem.code, Code::PermissionDenied);
         assert!(problem.message.contains("alpha.*"));
         assert!(policy.allows("beta.run").is_err());
+    }
+
+    #[test]
+    fn settings_are_read_by_plugin() {
+        let (_dir, policy) = policy(Some("[settings.alpha]\nreport = false\nlimit = 3"));
+        let own = policy.settings("alpha").unwrap();
+        assert_eq!(own, serde_json::json!({"report": false, "limit": 3}).as_object().unwrap().clone());
+        assert!(policy.settings("beta").unwrap().is_empty());
+        assert!(policy.allows("alpha.look").is_ok());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use crate::core::Core;
 use crate::enrol::explain;
 use crate::journal::JournalError;
+use crate::settings;
 use futures::future::BoxFuture;
 use plugin_host::{CallMeta, Duplex, Level, Services};
 use protocol::{Frame, FromAgent};
-use schema::{Code, HostRequest, Object, Problem, Publish, Published, SettingsGet};
+use schema::{Code, HostRequest, Problem, Publish, Published, SettingsGet};
 use serde_json::Value;
 use std::sync::{Arc, Weak};
 
@@ -15,11 +16,6 @@ const MAX_LOG_CHARS: usize = 2000;
 
 /// The host services of the machine role.
 pub(crate) struct MachineServices(pub(crate) Weak<Core>);
-
-/// Where the settings of a plugin stand in the journal.
-pub(crate) fn settings_key(plugin: &str) -> String {
-    format!("settings/{plugin}")
-}
 
 impl MachineServices {
     fn core(&self) -> Result<Arc<Core>, Problem> {
@@ -42,9 +38,7 @@ impl Services for MachineServices {
                 Publish::METHOD => publish(&core, plugin, Publish::read(payload)?).await,
                 SettingsGet::METHOD => {
                     SettingsGet::read(payload)?;
-                    let settings = core.with_journal(move |journal| journal.get::<Object>(&settings_key(&plugin)));
-                    let settings = settings.await.map_err(|error| Problem::internal(format!("{error}.")))?;
-                    SettingsGet::reply(&settings.unwrap_or_default())
+                    SettingsGet::reply(&settings::in_force(&core, &plugin).await?)
                 }
                 _ => core.outbox.request(&plugin, &method, payload).await,
             }

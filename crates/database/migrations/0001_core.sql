@@ -71,6 +71,44 @@ CREATE TABLE fleet_warning (
 CREATE INDEX fleet_warning_at ON fleet_warning (at, id);
 CREATE INDEX fleet_warning_machine ON fleet_warning (machine);
 
+-- A row for each declared setting of the site, set or not, and one for each value of a group or machine.
+CREATE TABLE fleet_setting (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    setting TEXT NOT NULL,
+    module TEXT NOT NULL,
+    name TEXT NOT NULL,
+    title TEXT NOT NULL DEFAULT '',
+    description TEXT NOT NULL DEFAULT '',
+    place TEXT NOT NULL,
+    "group" TEXT REFERENCES fleet_group (id) ON DELETE CASCADE,
+    machine TEXT REFERENCES fleet_machine (id) ON DELETE CASCADE,
+    value TEXT NOT NULL,
+    "default" TEXT NOT NULL DEFAULT 'null',
+    is_set INTEGER NOT NULL,
+    changed_at INTEGER,
+    changed_by TEXT
+);
+CREATE INDEX fleet_setting_module ON fleet_setting (module, name);
+CREATE INDEX fleet_setting_group ON fleet_setting ("group");
+CREATE INDEX fleet_setting_machine ON fleet_setting (machine);
+
+CREATE TABLE fleet_event (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    tone TEXT NOT NULL,
+    module TEXT NOT NULL,
+    event TEXT NOT NULL,
+    title TEXT NOT NULL,
+    machine TEXT,
+    data TEXT NOT NULL,
+    search TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX fleet_event_at ON fleet_event (at, id);
+CREATE INDEX fleet_event_machine ON fleet_event (machine, at);
+CREATE VIRTUAL TABLE fleet_event_fts USING fts5 (search, content = '', contentless_delete = 1, tokenize = 'trigram');
+
 CREATE TABLE fleet_job (
     row INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,

@@ -122,6 +122,7 @@ impl Store for Write<'_> {
         self.changed("fleet.machine", &key);
         self.changed_many("fleet.plugin");
         self.changed_many("fleet.warning");
+        self.changed_many("fleet.setting");
         groups.into_iter().try_for_each(|group| self.count_members(group))
     }
 
@@ -196,6 +197,7 @@ impl Store for Write<'_> {
             return Err(no_group(id));
         }
         self.changed("fleet.group", &id.to_string());
+        self.changed_many("fleet.setting");
         members.into_iter().try_for_each(|machine| self.list_groups(machine))
     }
 

@@ -10,6 +10,7 @@ mod catalog;
 mod changes;
 mod declare;
 mod error;
+mod event_store;
 mod fleet_store;
 mod identity_store;
 mod job_store;
@@ -18,6 +19,7 @@ mod open;
 mod pool;
 mod query;
 mod rows;
+mod setting_store;
 mod value;
 
 pub use access::{Access, Read, ReadOnly, ReadWrite, Write};

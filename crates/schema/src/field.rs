@@ -218,3 +218,16 @@ pub enum Tone {
     /// Something is going on.
     Active,
 }
+
+impl Tone {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tone::Success => "success",
+            Tone::Warning => "warning",
+            Tone::Danger => "danger",
+            Tone::Neutral => "neutral",
+            Tone::Info => "info",
+            Tone::Active => "active",
+        }
+    }
+}

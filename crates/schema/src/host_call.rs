@@ -101,10 +101,13 @@ pub struct RowsQuery {
     pub query: Query,
 }
 
-/// All settings in force, by name.
+/// All settings in force, by name; for the administrator role also those of one machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SettingsGet {}
+pub struct SettingsGet {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -132,13 +135,16 @@ pub struct SecretsDelete {
     pub name: String,
 }
 
-/// Something happened of a kind that the manifest declares.
+/// Something happened of a kind that the manifest declares. What a machine tells is of that machine; the administrator
+/// role may name one, which is told too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventsEmit {
     pub event: String,
     #[serde(default)]
     pub data: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 /// A message to the same plugin in its other role; to which machine, where it comes from the administrator.

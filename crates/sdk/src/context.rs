@@ -119,7 +119,16 @@ impl Ctx {
     /// # Errors
     /// The host cannot tell, or `S` does not fit.
     pub async fn settings<S: DeserializeOwned>(&self) -> Result<S> {
-        Ok(serde_json::from_value(Value::Object(self.ask(&SettingsGet {}).await?))?)
+        Ok(serde_json::from_value(Value::Object(self.ask(&SettingsGet::default()).await?))?)
+    }
+
+    /// In the administrator role, all settings as they hold for a machine, but for what its own file tightens.
+    ///
+    /// # Errors
+    /// There is no such machine, or `S` does not fit.
+    pub async fn settings_of<S: DeserializeOwned>(&self, machine: &str) -> Result<S> {
+        let asked = SettingsGet { machine: Some(machine.to_owned()) };
+        Ok(serde_json::from_value(Value::Object(self.ask(&asked).await?))?)
     }
 
     /// A secret that the plugin or an operator stored under this name.
@@ -155,7 +164,17 @@ impl Ctx {
     /// # Errors
     /// The host does not take it.
     pub async fn event(&self, id: &str, data: impl Serialize) -> Result<()> {
-        self.ask(&EventsEmit { event: id.to_owned(), data: serde_json::to_value(data)? }).await
+        self.ask(&EventsEmit { event: id.to_owned(), data: serde_json::to_value(data)?, machine: None }).await
+    }
+
+    /// In the administrator role, reports an event of one machine; the plugin is told of it there too, if the machine is
+    /// connected.
+    ///
+    /// # Errors
+    /// The host does not take it.
+    pub async fn event_of(&self, machine: &str, id: &str, data: impl Serialize) -> Result<()> {
+        let machine = Some(machine.to_owned());
+        self.ask(&EventsEmit { event: id.to_owned(), data: serde_json::to_value(data)?, machine }).await
     }
 
     /// Records what a resumed run needs. It comes back by [`Ctx::resumed`].

@@ -71,6 +71,8 @@ impl TestHost {
         let faults = app.check();
         assert!(faults.is_empty(), "the manifest is wrong: {faults:?}");
         let state = Arc::new(State::default());
+        let defaults = app.manifest().settings.iter().map(|(name, setting)| (name.clone(), setting.default.clone()));
+        lock(&state.memory).settings.extend(defaults);
         let config = OpenConfig {
             role,
             host: "test".to_owned(),

@@ -9,7 +9,8 @@ use fleet::Status;
 use identity::AgentCertificate;
 use link::{LinkError, Receiver, Sender, Socket};
 use protocol::{FromAgent, Hello, JobReport, Kind, Refused, ToAgent, Welcome};
-use schema::{Code, Problem};
+use schema::{Code, Object, Problem};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -248,6 +249,9 @@ impl Talk<'_> {
     ) -> Result<(), End> {
         let mut plugins = self.context.plugins.clone();
         plugins.mark_unchanged();
+        let mut settings = self.context.settings.clone();
+        settings.mark_changed();
+        let mut told = BTreeMap::new();
         // Two missed heartbeats and some time on the way.
         let silence = self.context.config.heartbeat * 2 + Duration::from_secs(5);
         loop {
@@ -267,11 +271,36 @@ impl Talk<'_> {
                     }
                     Err(_) => return Ok(()),
                 },
+                changed = settings.changed() => {
+                    changed.map_err(|_| LinkError::Closed)?;
+                    self.tell_settings(&mut told, sender).await?;
+                    None
+                }
             };
             if let Some(reply) = reply {
                 sender.send(Kind::Message, &reply).await?;
             }
         }
+    }
+
+    /// Sends what operators set for this machine, as far as it differs from what it was told.
+    async fn tell_settings(&self, told: &mut BTreeMap<String, Object>, sender: &mut Sender) -> Result<(), End> {
+        let machine = self.session.machine;
+        let settings = match self.context.sink.settings(machine).await {
+            Ok(settings) => settings,
+            Err(problem) => {
+                tracing::warn!(%machine, %problem, "the settings of a machine cannot be read");
+                return Ok(());
+            }
+        };
+        for (plugin, values) in settings {
+            if told.get(&plugin) != Some(&values) {
+                let message = ToAgent::Settings { plugin: plugin.clone(), values: values.clone() };
+                sender.send(Kind::Message, &message).await?;
+                told.insert(plugin, values);
+            }
+        }
+        Ok(())
     }
 
     /// Does what a message asks for; the answer is sent after it.

@@ -163,6 +163,7 @@ pub(super) async fn delete_group(asked: &Asked<'_>, input: OneGroup) -> Result<V
         Ok(store.delete_group(group.id)?)
     };
     asked.app.database.write(write).await?;
+    asked.app.settings_changed.send_replace(());
     Ok(Value::Null)
 }
 
@@ -179,6 +180,7 @@ pub(super) async fn add_to_group(asked: &Asked<'_>, input: Members) -> Result<Va
         Ok(store.add_to_group(group, &machines)?)
     };
     asked.app.database.write(write).await?;
+    asked.app.settings_changed.send_replace(());
     Ok(Value::Null)
 }
 
@@ -188,6 +190,7 @@ pub(super) async fn remove_from_group(asked: &Asked<'_>, input: Members) -> Resu
         Ok(store.remove_from_group(group, &machines)?)
     };
     asked.app.database.write(write).await?;
+    asked.app.settings_changed.send_replace(());
     Ok(Value::Null)
 }
 

@@ -16,7 +16,7 @@ use link::{Dialer, Receiver, Sender, Socket};
 use parking_lot::Mutex;
 use protocol::{EnrolReply, EnrolRequest, Evidence, FromAgent, Hello, JobReport, Kind, ToAgent, Welcome};
 use protocol::{PluginReport, SectionHash, SectionName};
-use schema::{Problem, Publish};
+use schema::{Object, Problem, Publish};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub(crate) struct Sink {
     /// Answer to rows and job reports.
     pub(crate) refuse: Mutex<Option<Problem>>,
     pub(crate) channels: mpsc::UnboundedSender<(MachineId, String, String, Duplex)>,
+    /// What operators set for every machine.
+    pub(crate) settings: Mutex<Vec<(String, Object)>>,
 }
 
 impl Sink {
@@ -113,6 +115,9 @@ impl AgentSink for Sink {
     fn plugins(&self, _: MachineId, _: Vec<PluginReport>) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
+    fn settings(&self, _: MachineId) -> BoxFuture<'_, Result<Vec<(String, Object)>, Problem>> {
+        Box::pin(async { Ok(self.settings.lock().clone()) })
+    }
     fn log(&self, _: MachineId, _: String, _: String, _: String) {}
     fn suspicion(&self, machine: MachineId, problem: Problem) {
         self.tell(Event::Suspicion(machine, problem));
@@ -166,6 +171,7 @@ pub(crate) struct Kit {
     pub(crate) channels: mpsc::UnboundedReceiver<(MachineId, String, String, Duplex)>,
     /// Held so that they live as long as the port.
     pub(crate) plugins: watch::Sender<Arc<Vec<PluginFile>>>,
+    pub(crate) settings: watch::Sender<()>,
     /// How far the port's clock is ahead, in seconds.
     ahead: Arc<AtomicI64>,
     config: AgentsConfig,
@@ -200,11 +206,13 @@ impl Kit {
         let ca = Arc::new(SiteCa::open(&dir.path().join("ca"), Timestamp::now()).unwrap());
         let (events_sender, events) = mpsc::unbounded_channel();
         let (channels_sender, channels) = mpsc::unbounded_channel();
-        let sink = Arc::new(Sink { events: events_sender, refuse: Mutex::new(None), channels: channels_sender });
+        let (refuse, settings) = Default::default();
+        let sink = Arc::new(Sink { events: events_sender, refuse, channels: channels_sender, settings });
         let database = Database::open(&dir.path().join("bailiwick.db")).unwrap();
         let directory = Arc::new(Watched { database, presence: watch::Sender::new(HashMap::new()) });
         let (runtime, ahead) = (Runtime::default(), Arc::<AtomicI64>::default());
         let plugins = watch::Sender::new(Arc::new(Vec::new()));
+        let settings = watch::Sender::new(());
         let program = dir.path().join("bailiwick-agent");
         std::fs::write(&program, AGENT).unwrap();
         let config = AgentsConfig {
@@ -218,12 +226,13 @@ impl Kit {
             directory: directory.clone(),
             ca: ca.clone(),
             plugins: plugins.subscribe(),
+            settings: settings.subscribe(),
             sink: sink.clone(),
             runtime: runtime.clone(),
             clock: clock(&ahead),
         };
         let agents = Agents::start(config.clone(), deps).await.unwrap();
-        Kit { agents, ca, directory, sink, events, channels, plugins, ahead, config, runtime, _dir: dir }
+        Kit { agents, ca, directory, sink, events, channels, plugins, settings, ahead, config, runtime, _dir: dir }
     }
 
     /// The administrator is ended and started again on what it has stored.
@@ -234,6 +243,7 @@ impl Kit {
             directory: self.directory.clone(),
             ca: self.ca.clone(),
             plugins: self.plugins.subscribe(),
+            settings: self.settings.subscribe(),
             sink: self.sink.clone(),
             runtime: self.runtime.clone(),
             clock: clock(&self.ahead),

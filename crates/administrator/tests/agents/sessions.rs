@@ -135,3 +135,17 @@ async fn requests_of_plugins_reach_the_administrator() {
     assert_eq!(session.next().await, Some(ToAgent::Response { call: 3, outcome }));
     assert!(matches!(kit.event().await, Event::Request(id, method) if id == machine.id && method == "events.emit"));
 }
+
+#[tokio::test]
+async fn settings_are_told_at_once_and_only_what_changed_later() {
+    let kit = Kit::start().await;
+    let mut machine = kit.machine().await;
+    let values = |n: u32| json!({"interval": n}).as_object().unwrap().clone();
+    *kit.sink.settings.lock() = vec![("one".into(), values(1)), ("two".into(), values(2))];
+    let mut session = kit.connect(&mut machine).await;
+    assert_eq!(session.next().await, Some(ToAgent::Settings { plugin: "one".into(), values: values(1) }));
+    assert_eq!(session.next().await, Some(ToAgent::Settings { plugin: "two".into(), values: values(2) }));
+    kit.sink.settings.lock()[1].1 = values(3);
+    kit.settings.send_replace(());
+    assert_eq!(session.next().await, Some(ToAgent::Settings { plugin: "two".into(), values: values(3) }));
+}

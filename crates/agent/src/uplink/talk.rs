@@ -5,7 +5,7 @@ use super::{Over, renewed, request_renewal};
 use crate::core::Core;
 use crate::jobs;
 use crate::journal::{Journal, Phase};
-use crate::{plugins, services};
+use crate::{plugins, settings};
 use identity::ca::AGENT_LIFE;
 use jiff::{SignedDuration, Timestamp};
 use link::{LinkError, Receiver, Sender};
@@ -227,12 +227,15 @@ impl Talk {
             ToAgent::Heartbeat { .. } => {}
             ToAgent::Response { call, outcome } => core.outbox.answer(call, outcome),
             ToAgent::Settings { plugin, values } => {
-                let (key, stored) = (services::settings_key(&plugin), values.clone());
-                core.with_journal(move |journal| journal.set(&key, &stored)).await?;
-                self.tell(plugin, Method::Configure, Value::Object(values));
+                settings::store(core, &plugin, values).await?;
+                match settings::in_force(core, &plugin).await {
+                    Ok(values) => self.tell(plugin, Method::Configure, Value::Object(values)),
+                    Err(problem) => tracing::warn!(%plugin, %problem, "a plugin is not told of its settings"),
+                }
             }
             ToAgent::Event { plugin, event } => {
-                let id = event.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let full = event.get("event").and_then(Value::as_str).unwrap_or_default();
+                let id = full.rsplit_once('.').map_or(full, |(_, short)| short).to_owned();
                 self.tell(plugin, Method::Event(id), event);
             }
             ToAgent::Renewed { certificate } => {
