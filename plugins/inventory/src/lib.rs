@@ -19,13 +19,14 @@ pub use root::Root;
 pub use utmp::UTMP_RECORD;
 
 use person::utmp;
-use schema::{Effect, Empty, Needs, OnInterrupt, Role};
+use schema::{Effect, Empty, FieldType, Needs, OnInterrupt, Role, Setting, SettingMerge, Stricter};
 use sdk::prelude::*;
-use sdk::schema;
+use sdk::tokio::sync::Notify;
+use sdk::{schema, serde_json};
 use watch::Watch;
 
-/// How often everything is looked at though nothing was noticed: disks fill without telling.
-const RECONCILE: Duration = Duration::from_secs(300);
+/// Settings changed.
+static CONFIGURED: Notify = Notify::const_new();
 /// How long to let what was noticed come to rest.
 const SETTLE: Duration = Duration::from_millis(400);
 
@@ -44,10 +45,26 @@ struct Scanned {
     person: Option<String>,
 }
 
+/// What operators may decide, and the machine's owner may narrow.
+#[derive(Debug, sdk::serde::Deserialize)]
+#[serde(crate = "sdk::serde")]
+struct Settings {
+    report_person: bool,
+    /// How often everything is looked at though nothing was noticed: disks fill without telling.
+    interval_seconds: u64,
+}
+
+impl Settings {
+    fn applied(&self, machine: Machine) -> Machine {
+        if self.report_person { machine } else { machine.without_person() }
+    }
+}
+
 async fn scan(ctx: Ctx, _: ()) -> Result<Scanned> {
+    let settings: Settings = ctx.settings().await?;
     let mut collector = Collector::real(ctx.files_dir().await.ok());
     ctx.progress(0.1, "looking at the machine")?;
-    let machine = ctx.blocking(move || Ok(collector.look())).await?;
+    let machine = settings.applied(ctx.blocking(move || Ok(collector.look())).await?);
     ctx.progress(0.8, "telling the administrator")?;
     let published = ctx.rows().replace(std::slice::from_ref(&machine)).await?;
     ctx.progress(1.0, "done")?;
@@ -66,7 +83,9 @@ async fn watch(ctx: Ctx) -> Result<()> {
     let mut told: Option<Machine> = None;
     loop {
         watch.arm();
+        let settings: Settings = ctx.settings().await?;
         let (machine, back) = ctx.blocking(move || Ok((collector.look(), collector))).await?;
+        let machine = settings.applied(machine);
         collector = back;
         if told.as_ref() != Some(&machine) {
             ctx.rows().replace(std::slice::from_ref(&machine)).await?;
@@ -74,9 +93,33 @@ async fn watch(ctx: Ctx) -> Result<()> {
         }
         sdk::tokio::select! {
             () = watch.changed() => ctx.sleep(SETTLE).await?,
-            () = sdk::tokio::time::sleep(RECONCILE) => {}
+            () = sdk::tokio::time::sleep(Duration::from_secs(settings.interval_seconds.max(1))) => {}
+            () = CONFIGURED.notified() => {}
             () = ctx.cancelled() => return Ok(()),
         }
+    }
+}
+
+fn report_person() -> Setting {
+    Setting {
+        title: "Report who uses the machine".to_owned(),
+        description: "Off, the person and account never leave the machine.".to_owned(),
+        kind: FieldType::Bool,
+        default: serde_json::json!(true),
+        merge: SettingMerge::All,
+        stricter: Some(Stricter::Off),
+    }
+}
+
+fn interval() -> Setting {
+    Setting {
+        title: "Look again every".to_owned(),
+        description: "Most changes are noticed at once; this is for what does not tell, such as a disk that fills."
+            .to_owned(),
+        kind: FieldType::Duration,
+        default: serde_json::json!(300),
+        merge: SettingMerge::Min,
+        stricter: None,
     }
 }
 
@@ -132,6 +175,12 @@ pub fn app() -> App {
                 body: "Each does so by itself once its agent is connected.".to_owned(),
                 action: None,
             });
+        })
+        .setting("report_person", report_person())
+        .setting("interval_seconds", interval())
+        .on_configure(async |_| {
+            CONFIGURED.notify_one();
+            Ok(())
         })
         .service(Role::Machine, watch)
 }

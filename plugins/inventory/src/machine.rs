@@ -76,6 +76,14 @@ impl Machine {
         facts.into_iter().filter(|(_, absent)| *absent).map(|(name, _)| name.to_owned()).collect()
     }
 
+    /// The same, with nothing about the person in it.
+    pub(crate) fn without_person(self) -> Machine {
+        let mut machine =
+            Machine { person: None, person_state: None, person_since: None, person_from: None, account: None, ..self };
+        machine.not_collected = machine.absent();
+        machine
+    }
+
     /// How many facts there are.
     pub(crate) fn known(&self) -> usize {
         11 - self.not_collected.len()

@@ -343,3 +343,16 @@ fn the_manifest_extends_the_machines_screen_and_scan_fills_it() {
     let size = sdk::serde_json::to_vec(&manifest).unwrap().len();
     assert!(size <= 8 * 1024, "a manifest of {size} bytes");
 }
+
+#[test]
+fn nothing_about_the_person_leaves_a_machine_that_does_not_report_it() {
+    let host = TestHost::new(inventory::app());
+    host.set("report_person", serde_json::json!(false));
+    assert_eq!(host.run("scan", serde_json::json!({})).problem, None);
+    let row = &host.rows("machine")[0];
+    for field in ["person", "person_state", "person_since", "person_from", "account"] {
+        assert!(row.get(field).is_none_or(serde_json::Value::is_null), "{field}: {row:?}");
+    }
+    assert!(row["not_collected"].as_array().unwrap().contains(&serde_json::json!("person")));
+    assert_eq!(row["kernel"], output("uname", &["-r"]));
+}
