@@ -21,3 +21,19 @@ pub fn put(name: &str, folder: &Path) -> Result<PathBuf> {
     std::fs::copy(built().join(&file), &to).with_context(|| format!("{file} was not built"))?;
     Ok(to)
 }
+
+/// Where the echo plugin reads its name, and how long the place is.
+const MARKER: &[u8] = b"bailiwick-test-plugin-name:|";
+const MARKER_LENGTH: usize = 64;
+
+/// Copies a library whose name can be changed, under this name.
+pub fn put_named(crate_name: &str, name: &str, folder: &Path) -> Result<PathBuf> {
+    let to = put(crate_name, folder)?;
+    let mut bytes = std::fs::read(&to)?;
+    let at = bytes.windows(MARKER.len()).position(|part| part == MARKER).context("the library has no marker")?;
+    let place = &mut bytes[at + MARKER.len()..at + MARKER_LENGTH - 1];
+    place.fill(b' ');
+    place[..name.len()].copy_from_slice(name.as_bytes());
+    std::fs::write(&to, bytes)?;
+    Ok(to)
+}

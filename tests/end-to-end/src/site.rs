@@ -54,8 +54,13 @@ impl Site {
     }
 
     pub fn with(start: Start) -> Result<Site> {
-        let state = TempDir::new()?;
         let plugins = plugins::folder(&start.plugins)?;
+        Site::with_folder(start, plugins)
+    }
+
+    /// An administrator with exactly this folder of plugins.
+    pub fn with_folder(start: Start, plugins: TempDir) -> Result<Site> {
+        let state = TempDir::new()?;
         let listen = free_port(Ipv4Addr::LOCALHOST)?;
         let agents = free_port(start.agents.unwrap_or(Ipv4Addr::LOCALHOST))?;
         let mut site =

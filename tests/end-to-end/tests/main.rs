@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod browser;
+mod contract;
 mod crash;
 mod first_screen;
 mod install;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         machines::cases(),
         trust::cases(),
         plugins::cases(),
+        contract::cases(),
         jobs::cases(),
         crash::cases(),
         surface::cases(),

@@ -7,7 +7,7 @@ mod rows;
 mod streams;
 
 use sdk::prelude::*;
-use sdk::schema::{Setting, SettingMerge};
+use sdk::schema::{Setting, SettingMerge, Stricter};
 
 /// Name of the plugin, between two bars and filled up with spaces. A test that loads it under another name writes
 /// that name into the same place of a copy of the library.
@@ -150,7 +150,7 @@ pub fn app() -> App {
                 kind: FieldType::Int,
                 default: json!(3),
                 merge: SettingMerge::Max,
-                stricter: None,
+                stricter: Some(Stricter::Lower),
             },
         )
         .manifest_options(|m| {
