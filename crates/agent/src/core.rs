@@ -3,13 +3,16 @@
 use crate::jobs::Running;
 use crate::journal::{Journal, JournalError};
 use crate::outbox::Outbox;
+use crate::plugins::Exchanges;
 use crate::policy::Policy;
 use crate::state::{Enrolment, State};
 use link::Dialer;
 use parking_lot::{Mutex, RwLock};
-use plugin_host::Host;
+use plugin_host::{CallMeta, Host, Method, Operation};
 use protocol::{PluginOffer, PluginReport};
 use schema::Problem;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +32,9 @@ pub(crate) struct Core {
     pub(crate) dialer: Mutex<Option<Dialer>>,
     /// Plugins the machine is to have.
     pub(crate) wanted: watch::Sender<Vec<PluginOffer>>,
+    pub(crate) exchanges: Exchanges,
+    /// What was last said of settings of the machine's own file that do not count, by plugin.
+    pub(crate) ignored_settings: Mutex<BTreeMap<String, String>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -46,6 +52,8 @@ impl Core {
             host: OnceLock::new(),
             dialer: Mutex::new(None),
             wanted: watch::Sender::new(Vec::new()),
+            exchanges: Exchanges::default(),
+            ignored_settings: Mutex::default(),
             tasks: TaskTracker::new(),
             stop,
         })
@@ -54,6 +62,23 @@ impl Core {
     /// The plugin host.
     pub(crate) fn host(&self) -> &Host {
         self.host.get().expect("the host is started before anything asks for it")
+    }
+
+    /// Begins an operation of a plugin; waits where it is just being exchanged for another version.
+    pub(crate) async fn call(
+        &self,
+        plugin: &str,
+        method: Method,
+        meta: CallMeta,
+        payload: Value,
+    ) -> Result<Operation, Problem> {
+        loop {
+            let exchanges = self.exchanges.settled(plugin).await;
+            let outcome = self.host().call(plugin, method.clone(), meta.clone(), payload.clone()).await;
+            if outcome.is_ok() || self.exchanges.begun(plugin) == exchanges {
+                return outcome;
+            }
+        }
     }
 
     /// Runs `task` until it ends or the agent stops.

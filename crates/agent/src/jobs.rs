@@ -257,6 +257,7 @@ async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) ->
                 }
             }
         }
+        let exchanges = core.exchanges.settled(plugin).await;
         record.attempts += 1;
         let attempts = record.attempts;
         let begun = core.with_journal(move |journal| {
@@ -279,7 +280,7 @@ async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) ->
             trace_id: None,
         };
         let input = Value::Object(assign.input.clone());
-        let outcome = match core.host().call(plugin, Method::Command(assign.command.clone()), meta, input).await {
+        let outcome = match core.call(plugin, Method::Command(assign.command.clone()), meta, input).await {
             Ok(operation) => follow(core, job, operation, live).await,
             Err(problem) => return Some(End::problem(JobState::Failed, problem)),
         };
@@ -290,12 +291,15 @@ async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) ->
         if live.cancel.is_cancelled() {
             return Some(End::problem(JobState::Cancelled, problem));
         }
-        if problem.code != Code::Crashed {
-            return Some(End::problem(JobState::Failed, problem));
-        }
+        let stopped = matches!(problem.code, Code::Unavailable | Code::Cancelled);
+        let how = match problem.code {
+            Code::Crashed => "The plugin crashed.",
+            _ if stopped && core.exchanges.begun(plugin) != exchanges => "The plugin was taken away while it ran.",
+            _ => return Some(End::problem(JobState::Failed, problem)),
+        };
         match assign.on_interrupt {
             OnInterrupt::Report => {
-                let end = cut_off("The plugin crashed.");
+                let end = cut_off(how);
                 return Some(End { problem: end.problem.map(|own| own.caused_by(problem)), ..end });
             }
             OnInterrupt::Rerun => record.checkpoint = None,

@@ -1,5 +1,9 @@
 //! The plugins of this machine: fetched from the administrator by hash, kept for times without it, loaded by the host.
 
+mod exchanges;
+
+pub(crate) use exchanges::Exchanges;
+
 use crate::core::Core;
 use crate::enrol::explain;
 use hyper::Method;
@@ -103,6 +107,7 @@ async fn bring_in_step(core: &Arc<Core>, offers: &[PluginOffer], loaded: &mut BT
     let gone: Vec<String> = loaded.keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
     for name in gone {
         if let Some(old) = loaded.remove(&name) {
+            let _under_way = core.exchanges.begin(&old.name);
             core.host().unload(&old.name).await;
         }
     }
@@ -130,14 +135,17 @@ async fn bring_in_step(core: &Arc<Core>, offers: &[PluginOffer], loaded: &mut BT
 
 async fn load(core: &Arc<Core>, offer: &PluginOffer, loaded: &mut BTreeMap<String, Loaded>) -> Result<(), Problem> {
     let path = library(core, offer).await?;
-    if let Some(old) = loaded.remove(&offer.name) {
-        core.host().unload(&old.name).await;
-    }
+    let before = loaded.get(&offer.name).map_or_else(|| offer.name.clone(), |old| old.name.clone());
+    let _under_way = core.exchanges.begin(&before);
+    // The version before serves until the new one is known to be good, and goes on where it is not.
     let manifest = core.host().load_verified(&path, offer.size_bytes, &offer.blake3).await;
     let name = match &manifest {
         Ok(manifest) => manifest.plugin.name.clone(),
-        Err(_) => offer.name.clone(),
+        Err(_) => before.clone(),
     };
+    if name != before {
+        core.host().unload(&before).await;
+    }
     // A plugin that cannot be loaded is not fetched again and again: the host shows why, until there is another.
     loaded.insert(offer.name.clone(), Loaded { blake3: offer.blake3.clone(), name });
     if let Err(problem) = manifest {
