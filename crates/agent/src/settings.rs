@@ -3,7 +3,9 @@
 
 use crate::core::Core;
 use crate::journal::JournalError;
-use schema::{Object, Problem};
+use indexmap::IndexMap;
+use protocol::FromAgent;
+use schema::{Object, Problem, Setting};
 
 /// Where the settings of a plugin stand in the journal.
 fn key(plugin: &str) -> String {
@@ -30,10 +32,34 @@ pub(crate) async fn in_force(core: &Core, plugin: &str) -> Result<Object, Proble
     let plugins = core.host().plugins();
     let status = plugins.iter().find(|status| status.name == plugin);
     let Some(manifest) = status.and_then(|status| status.manifest.as_ref()) else { return Ok(set) };
-    let mut settings = schema::effective_settings(&manifest.settings, &[&set]);
+    overlaid(core, plugin, &manifest.settings, &set)
+}
+
+fn overlaid(
+    core: &Core,
+    plugin: &str,
+    declared: &IndexMap<String, Setting>,
+    set: &Object,
+) -> Result<Object, Problem> {
+    let mut settings = schema::effective_settings(declared, &[set]);
     let own = core.policy.settings(plugin)?;
-    for problem in schema::tighten_settings(&manifest.settings, &mut settings, &own) {
-        tracing::warn!(%plugin, %problem, "a setting in the machine's own file is not used");
-    }
+    let ignored = schema::tighten_settings(declared, &mut settings, &own);
+    warn(core, plugin, &ignored);
     Ok(settings)
 }
+
+/// Says what the machine's own file says in vain, once for each time it changes.
+fn warn(core: &Core, plugin: &str, ignored: &[Problem]) {
+    let lines: Vec<String> = ignored.iter().map(|problem| problem.message.clone()).collect();
+    let text = lines.join(" ");
+    let before = core.ignored_settings.lock().insert(plugin.to_owned(), text.clone());
+    if text.is_empty() || before.as_ref() == Some(&text) {
+        return;
+    }
+    let text = format!("Settings of the machine's own policy.toml are not used: {text}");
+    tracing::warn!(plugin, "{text}");
+    core.outbox.say(FromAgent::Log { plugin: plugin.to_owned(), level: "warn".to_owned(), text });
+}
+
+#[cfg(test)]
+mod tests;

@@ -254,17 +254,6 @@ impl Talk {
         self.core.outbox.job(job, JobReport::Log { at, level: "error".to_owned(), text });
     }
 
-    /// Runs something for the administrator that ends with the session.
-    fn aside(self: &Arc<Talk>, task: impl Future<Output = ()> + Send + 'static) {
-        let over = self.over.clone();
-        self.core.spawn(async move {
-            tokio::select! {
-                () = over.cancelled() => {}
-                () = task => {}
-            }
-        });
-    }
-
     fn meta(&self) -> CallMeta {
         CallMeta { machine: Some(self.core.enrolment.read().machine.to_string()), ..CallMeta::default() }
     }
@@ -291,7 +280,7 @@ impl Talk {
     }
 
     async fn call(&self, plugin: &str, method: Method, payload: Value) -> Outcome {
-        let operation = self.core.host().call(plugin, method, self.meta(), payload).await;
+        let operation = self.core.call(plugin, method, self.meta(), payload).await;
         let result: Result<Value, Problem> = match operation {
             Ok(operation) => operation.result().await,
             Err(problem) => Err(problem),
@@ -303,7 +292,7 @@ impl Talk {
         let talk = Arc::clone(self);
         self.answer(call, async move {
             let payload = serde_json::to_value(query).expect("a query is plain data");
-            let page = match talk.core.host().call(&plugin, Method::Query(type_name), talk.meta(), payload).await {
+            let page = match talk.core.call(&plugin, Method::Query(type_name), talk.meta(), payload).await {
                 Ok(operation) => operation.page().await,
                 Err(problem) => Err(problem),
             };
@@ -312,10 +301,10 @@ impl Talk {
         });
     }
 
-    /// Tells a plugin something that has no answer.
+    /// Tells a plugin something that has no answer, also where the link dies meanwhile.
     fn tell(self: &Arc<Talk>, plugin: String, method: Method, payload: Value) {
         let talk = Arc::clone(self);
-        self.aside(async move {
+        self.core.spawn(async move {
             if let Outcome::Problem(problem) = talk.call(&plugin, method, payload).await
                 && problem.code != Code::UnsupportedByHost
             {
