@@ -12,6 +12,8 @@ mod cut_off;
 mod hostile;
 #[path = "agents/installation.rs"]
 mod installation;
+#[path = "agents/joining.rs"]
+mod joining;
 #[path = "agents/kit.rs"]
 mod kit;
 #[path = "agents/returns.rs"]
@@ -20,5 +22,7 @@ mod returns;
 mod sessions;
 #[path = "agents/streams.rs"]
 mod streams;
+#[path = "agents/upgrades.rs"]
+mod upgrades;
 #[path = "agents/whole.rs"]
 mod whole;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use identity::tls::{Trust, agent_config};
-use identity::{Fingerprint, JoinToken};
+use identity::{DeviceKey, Fingerprint, JoinToken};
 use link::{DialError, Dialer};
 use protocol::{EnrolReply, EnrolRequest};
 use schema::Problem;
@@ -37,6 +37,7 @@ pub enum EnrolError {
 
 /// Joins with the token, at the first of its addresses that answers.
 pub async fn enrol(state: &State, token: &str) -> Result<Enrolment, EnrolError> {
+    let hash = hash_of(token);
     let token: JoinToken = token.trim().parse()?;
     let key = state.device_key()?;
     let request = EnrolRequest {
@@ -51,7 +52,8 @@ pub async fn enrol(state: &State, token: &str) -> Result<Enrolment, EnrolError> 
         let dialer = Dialer { address: address.to_string(), tls: Arc::clone(&tls) };
         match dialer.fetch(Method::POST, "/enrol", body.clone().into(), MAX_REPLY_BYTES).await {
             Ok(reply) if reply.status.is_success() => {
-                let enrolment = understand(&reply.body, token.authority, &dialer.address)?;
+                let mut enrolment = understand(&reply.body, token.authority, &dialer.address)?;
+                enrolment.token = Some(hash.clone());
                 state.set_enrolment(&enrolment)?;
                 return Ok(enrolment);
             }
@@ -65,6 +67,43 @@ pub async fn enrol(state: &State, token: &str) -> Result<Enrolment, EnrolError> 
     }
     failures.push("Is the administrator running, and its agents' port open in the firewall between?".to_owned());
     Err(EnrolError::Unreachable(failures))
+}
+
+/// Whether a machine that is enrolled is to enrol anew with `token`: it leads to another site, or the machine's own site
+/// refuses it by now. Where that cannot be asked, the enrolment stands.
+pub(crate) async fn is_for_another_life(known: &Enrolment, token: &str, key: &DeviceKey) -> Result<bool, EnrolError> {
+    if known.token.as_ref() == Some(&hash_of(token)) {
+        return Ok(false);
+    }
+    let token: JoinToken = token.trim().parse()?;
+    let authority = known.authority().ok_or(EnrolError::Answer)?;
+    if token.authority != Fingerprint::of(&authority) {
+        return Ok(true);
+    }
+    for address in &known.addresses {
+        match known.dialer(address, key).map_err(EnrolError::Tls)?.websocket(protocol::LINK_PATH).await {
+            Ok(_) => return Ok(false),
+            Err(DialError::Refused(problem)) => return Ok(!problem.retryable),
+            Err(DialError::Rejected { .. }) => return Ok(true),
+            Err(_) => {}
+        }
+    }
+    Ok(false)
+}
+
+fn hash_of(token: &str) -> String {
+    blake3::hash(token.trim().as_bytes()).to_hex().to_string()
+}
+
+impl Enrolment {
+    /// The way to the administrator at `address`, as this machine.
+    pub(crate) fn dialer(&self, address: &str, key: &DeviceKey) -> Result<Dialer, rustls::Error> {
+        let authority = self.authority().expect("checked when it was read");
+        let certificate = self.certificate().expect("checked when it was read");
+        let mut tls = agent_config(Trust::Authority(authority), Some((certificate, key.private_key())))?;
+        tls.resumption = rustls::client::Resumption::disabled();
+        Ok(Dialer { address: address.to_owned(), tls: Arc::new(tls) })
+    }
 }
 
 fn understand(body: &[u8], pinned: Fingerprint, address: &str) -> Result<Enrolment, EnrolError> {
@@ -81,6 +120,7 @@ fn understand(body: &[u8], pinned: Fingerprint, address: &str) -> Result<Enrolme
         authority: reply.authority,
         certificate: reply.certificate,
         addresses,
+        token: None,
     };
     enrolment.identity().ok_or(EnrolError::Answer)?;
     Ok(enrolment)

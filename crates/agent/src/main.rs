@@ -22,7 +22,7 @@ enum Verb {
     Run {
         #[command(flatten)]
         place: Place,
-        /// Join token (one word); only looked at while the machine belongs to no administrator.
+        /// Join token (one word), for a machine that belongs to no administrator, to another one, or was taken out.
         #[arg(long, value_name = "TOKEN", env = "BAILIWICK_JOIN", hide_env_values = true)]
         join: Option<String>,
         /// Run plugins in this process instead of a runner each.

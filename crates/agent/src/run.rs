@@ -1,10 +1,10 @@
 //! Starting and stopping of the agent.
 
 use crate::core::Core;
-use crate::enrol::{EnrolError, enrol};
+use crate::enrol::{self, EnrolError};
 use crate::journal::{Journal, JournalError};
 use crate::services::MachineServices;
-use crate::state::{State, StateError};
+use crate::state::{Enrolment, OLD_ENROLMENT, State, StateError};
 use crate::{facts, jobs, plugins, uplink};
 use plugin_host::{Host, HostConfig};
 use protocol::FromAgent;
@@ -26,7 +26,7 @@ const PATIENCE: u32 = 20;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub state: PathBuf,
-    /// Join token; only looked at while the machine belongs to no site.
+    /// Join token; used where the machine belongs to no site, to another one, or was taken out of this one.
     pub join: Option<String>,
     pub plugins_in_process: bool,
     /// Program and arguments that become a plugin's runner; this very program where absent.
@@ -52,21 +52,53 @@ pub enum RunError {
     Program(std::io::Error),
 }
 
-/// Enrols, if that is not done yet.
-pub async fn join(state: &State, token: Option<&str>) -> Result<crate::state::Enrolment, RunError> {
-    if let Some(enrolment) = state.enrolment()? {
-        return Ok(enrolment);
+/// Enrols, if that is not done yet, or the token leads elsewhere, or this machine was taken out of its site. The device
+/// key stays the same, and so does the journal where the site does.
+pub async fn join(state: &State, token: Option<&str>) -> Result<Enrolment, RunError> {
+    let known = state.enrolment()?;
+    let (known, token) = match (known, token.filter(|token| !token.trim().is_empty())) {
+        (Some(known), None) => return Ok(known),
+        (None, None) => return Err(RunError::NotEnrolled),
+        (known, Some(token)) => (known, token),
+    };
+    if let Some(known) = &known {
+        if !enrol::is_for_another_life(known, token, &state.device_key()?).await? {
+            tracing::info!(site = %known.site, "this machine belongs to its site already, so the join token is not used");
+            return Ok(known.clone());
+        }
+        state.keep_old(known)?;
     }
-    let token = token.ok_or(RunError::NotEnrolled)?;
     let mut attempt = 1;
-    loop {
-        match enrol(state, token).await {
+    let fresh = loop {
+        match enrol::enrol(state, token).await {
             Err(EnrolError::Unreachable(_)) if attempt < ENROL_ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(500 * u64::from(attempt))).await;
                 attempt += 1;
             }
-            outcome => return Ok(outcome?),
+            outcome => break outcome?,
         }
+    };
+    if let Some(known) = known {
+        let (old, new) = (known.site, fresh.site);
+        if old != new {
+            state.put_journal_aside()?;
+        }
+        tracing::warn!(
+            "this machine left the site {old} and belongs to the site {new} now; its former enrolment is kept in {}",
+            state.dir().join(OLD_ENROLMENT).display()
+        );
+    }
+    Ok(fresh)
+}
+
+/// The enrolment to run with: a machine that belongs to a site goes on there where it cannot join another.
+async fn enrolled(state: &State, token: Option<&str>) -> Result<Enrolment, RunError> {
+    match (join(state, token).await, state.enrolment()) {
+        (Err(error), Ok(Some(known))) => {
+            tracing::error!("{error}\nThis machine stays with the site {} meanwhile.", known.site);
+            Ok(known)
+        }
+        (outcome, _) => outcome,
     }
 }
 
@@ -74,7 +106,7 @@ pub async fn join(state: &State, token: Option<&str>) -> Result<crate::state::En
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunError> {
     let state = patiently(|| State::open(&options.state)).await?;
     let enrolment = tokio::select! {
-        enrolment = join(&state, options.join.as_deref()) => enrolment?,
+        enrolment = enrolled(&state, options.join.as_deref()) => enrolment?,
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(machine = %enrolment.machine, "the agent starts");

@@ -35,12 +35,7 @@ pub(crate) async fn in_force(core: &Core, plugin: &str) -> Result<Object, Proble
     overlaid(core, plugin, &manifest.settings, &set)
 }
 
-fn overlaid(
-    core: &Core,
-    plugin: &str,
-    declared: &IndexMap<String, Setting>,
-    set: &Object,
-) -> Result<Object, Problem> {
+fn overlaid(core: &Core, plugin: &str, declared: &IndexMap<String, Setting>, set: &Object) -> Result<Object, Problem> {
     let mut settings = schema::effective_settings(declared, &[set]);
     let own = core.policy.settings(plugin)?;
     let ignored = schema::tighten_settings(declared, &mut settings, &own);

@@ -12,10 +12,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
+/// The enrolment before this one.
+pub const OLD_ENROLMENT: &str = "enrolment.old.json";
+
 /// Why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    #[error("{} cannot be used: {source}", path.display())]
+    #[error(
+        "{} cannot be used: {source}. Make room on its disk or make it writable for this account, or give the agent another directory with --state",
+        path.display()
+    )]
     Io { path: PathBuf, source: io::Error },
     #[error(
         "another agent already runs with {}; end it first, or give this one a directory of its own with --state",
@@ -45,6 +51,9 @@ pub struct Enrolment {
     pub certificate: String,
     /// `HOST:PORT` of the agents' port, in the order they are tried.
     pub addresses: Vec<String>,
+    /// blake3 of the join token it came from, so that the same one says nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 impl Enrolment {
@@ -113,6 +122,21 @@ impl State {
             .filter(|enrolment| enrolment.identity().is_some() && enrolment.authority().is_some())
             .map(Some)
             .ok_or(StateError::Damaged { path })
+    }
+
+    /// Keeps a copy of an enrolment that is about to be replaced.
+    pub fn keep_old(&self, enrolment: &Enrolment) -> Result<(), StateError> {
+        let text = serde_json::to_vec_pretty(enrolment).expect("an enrolment is plain data");
+        write_private(&self.dir.join(OLD_ENROLMENT), &text)
+    }
+
+    /// What one site had done is none of another's business.
+    pub fn put_journal_aside(&self) -> Result<(), StateError> {
+        let path = self.dir.join("journal.redb");
+        match fs::rename(&path, self.dir.join("journal.old.redb")) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(StateError::Io { path, source }),
+            _ => Ok(()),
+        }
     }
 
     pub fn set_enrolment(&self, enrolment: &Enrolment) -> Result<(), StateError> {

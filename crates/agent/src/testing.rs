@@ -27,6 +27,7 @@ pub(crate) async fn core_with(dir: &Path, journal: Journal) -> Arc<Core> {
         authority: String::new(),
         certificate: String::new(),
         addresses: Vec::new(),
+        token: None,
     };
     let core = Core::new(State::open(dir).unwrap(), journal, enrolment, CancellationToken::new());
     let services = Arc::new(MachineServices(Arc::downgrade(&core)));

@@ -7,7 +7,6 @@ use crate::enrol::explain;
 use crate::{facts, plugins};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use identity::tls::{Trust, agent_config};
 use link::{Backoff, DialError, Dialer, LinkError, Receiver, Sender};
 use protocol::{FromAgent, Hello, Kind, Refused, ToAgent, Welcome};
 use schema::Problem;
@@ -117,13 +116,8 @@ async fn once(core: &Arc<Core>, address: &str) -> Result<(), Over> {
 }
 
 fn dialer(core: &Core, address: &str) -> Result<Dialer, Over> {
-    let enrolment = core.enrolment.read().clone();
-    let authority = enrolment.authority().expect("checked when it was read");
-    let certificate = enrolment.certificate().expect("checked when it was read");
-    let key = core.state.device_key()?.private_key();
-    let mut tls = agent_config(Trust::Authority(authority), Some((certificate, key)))?;
-    tls.resumption = rustls::client::Resumption::disabled();
-    Ok(Dialer { address: address.to_owned(), tls: Arc::new(tls) })
+    let (enrolment, key) = (core.enrolment.read().clone(), core.state.device_key()?);
+    Ok(enrolment.dialer(address, &key)?)
 }
 
 async fn hello(core: &Arc<Core>, epoch: u64) -> Result<Hello, Over> {

@@ -11,25 +11,25 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<Result<(), agent::RunError>>,
 }
 
 impl Running {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
-fn start(state: &Path, join: Option<String>) -> Running {
+pub(crate) fn start(state: &Path, join: Option<String>) -> Running {
     let options = Options { state: state.to_owned(), join, plugins_in_process: true, runner: None };
     let stop = CancellationToken::new();
     Running { task: tokio::spawn(run(options, stop.clone())), stop }
 }
 
-async fn hello_of(kit: &mut Kit) -> MachineId {
+pub(crate) async fn hello_of(kit: &mut Kit) -> MachineId {
     loop {
         if let Event::Hello(machine, _) = kit.event().await {
             return machine;
@@ -37,7 +37,7 @@ async fn hello_of(kit: &mut Kit) -> MachineId {
     }
 }
 
-fn assign(job: Uuid, command: &str) -> ToAgent {
+pub(crate) fn assign(job: Uuid, command: &str) -> ToAgent {
     ToAgent::Assign(Box::new(Assign {
         job,
         command: command.to_owned(),
@@ -49,7 +49,7 @@ fn assign(job: Uuid, command: &str) -> ToAgent {
     }))
 }
 
-async fn end_of(kit: &mut Kit, wanted: Uuid) -> (JobState, String) {
+pub(crate) async fn end_of(kit: &mut Kit, wanted: Uuid) -> (JobState, String) {
     loop {
         if let Event::Job(_, job, JobReport::Finished { state, problem, .. }) = kit.event().await
             && job == wanted
@@ -157,7 +157,7 @@ async fn what_is_wrong_with_joining_is_said_plainly() {
 }
 
 /// The test plugin with every feature, built once.
-fn library() -> std::path::PathBuf {
+pub(crate) fn library() -> std::path::PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let mut cargo = std::process::Command::new(env!("CARGO"));
