@@ -17,17 +17,21 @@ macro_rules! export_module {
         const _: () = {
             use $crate::macros as m;
 
-            extern "C" fn manifest() -> m::RVec<u8> {
+            // Their names must not hide the functions that are handed in.
+            extern "C" fn exported_manifest() -> m::RVec<u8> {
                 m::manifest_bytes($manifest)
             }
 
-            extern "C" fn open(host: m::HostBox, config: m::RSlice<'_, u8>) -> m::RResult<m::PluginBox, m::RVec<u8>> {
+            extern "C" fn exported_open(
+                host: m::HostBox,
+                config: m::RSlice<'_, u8>,
+            ) -> m::RResult<m::PluginBox, m::RVec<u8>> {
                 m::open_result(host, |host| $open(host, config.as_slice()))
             }
 
             fn root() -> m::ModuleRef {
                 use m::PrefixTypeTrait;
-                m::Module { info: $info, manifest, open }.leak_into_prefix()
+                m::Module { info: $info, manifest: exported_manifest, open: exported_open }.leak_into_prefix()
             }
 
             extern "C" fn erased() -> m::RootModuleResult {

@@ -2,9 +2,9 @@
 
 mod outbox;
 
-use crate::RunnerProgram;
 use crate::switchboard::{Link, Switchboard, one_line};
 use crate::wire::{Failed, Frame, Hello, Malformed, Setup};
+use crate::{RunnerProgram, Sandbox};
 use bytes::{Bytes, BytesMut};
 use outbox::Outbox;
 use parking_lot::Mutex;
@@ -135,7 +135,7 @@ impl Runner {
         program: &RunnerProgram,
         setup: &Setup,
         tasks: &TaskTracker,
-    ) -> Result<(Runner, Hello), NotStarted> {
+    ) -> Result<(Runner, Sandbox, Hello), NotStarted> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = spawner.spawn(program, theirs).await?;
@@ -149,11 +149,13 @@ impl Runner {
         let mut runner = Runner { pid, child, group, outbox, pings: Arc::default(), reader, errors, last_words };
         let setup = serde_json::to_vec(setup).map_err(std::io::Error::other)?;
         runner.outbox.send(Frame::Setup(setup.into()));
+        let unread = |e: serde_json::Error| NotStarted::Ended(format!("the runner's message cannot be read: {e}"));
+        let sandbox = match runner.reader.next().await {
+            Ok(Some(Frame::Confined(json))) => serde_json::from_slice(&json).map_err(unread)?,
+            other => return Err(runner.not_started(other).await),
+        };
         match runner.reader.next().await {
-            Ok(Some(Frame::Hello(json))) => match serde_json::from_slice(&json) {
-                Ok(hello) => Ok((runner, hello)),
-                Err(e) => Err(NotStarted::Ended(format!("the runner's first message cannot be read: {e}"))),
-            },
+            Ok(Some(Frame::Hello(json))) => Ok((runner, sandbox, serde_json::from_slice(&json).map_err(unread)?)),
             other => Err(runner.not_started(other).await),
         }
     }
@@ -283,7 +285,9 @@ async fn keep_last_lines(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>
             let mut kept = kept.lock();
             kept.push_back(text);
             if kept.len() > LINES {
-                kept.pop_front();
+                // What a panic said is followed by where it came from, which may be long.
+                let least = kept.iter().position(|line| !line.contains("panicked at")).unwrap_or(0);
+                kept.remove(least);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The host of all plugins of one role: load, call, watch, shut down.
 
+use crate::accounts::Accounts;
 use crate::child::{NotStarted, Runner, Spawner};
 use crate::in_process::{NoAnswer, apart};
 use crate::plugin::{Desired, Found, Plugin, Shared, aborts, explain};
@@ -44,7 +45,8 @@ impl Host {
         })?;
         let spawner = Spawner::new().map_err(|e| Problem::internal(format!("no thread can be started: {e}.")))?;
         let statuses = watch::Sender::new(Arc::new(Vec::new()));
-        let shared = Arc::new(Shared { config, services, spawner, tasks: TaskTracker::new(), statuses });
+        let accounts = Accounts::new(&config.state_dir, config.role);
+        let shared = Arc::new(Shared { config, services, spawner, accounts, tasks: TaskTracker::new(), statuses });
         Ok(Host { shared, plugins: Arc::default(), loading: Arc::default() })
     }
 
@@ -177,6 +179,7 @@ impl Host {
             library: stored.path.clone(),
             plugin: stored.blake3.clone(),
             needs: schema::Needs::default(),
+            account: Some(self.shared.accounts.for_probing()),
             files: None,
             memory_mib: config.limits.memory_mib,
             host_pid: std::process::id(),
@@ -184,7 +187,7 @@ impl Host {
         };
         let probing = Runner::start(&self.shared.spawner, program, &setup, &self.shared.tasks);
         match tokio::time::timeout(config.limits.open, probing).await {
-            Ok(Ok((_, hello))) => Ok((hello.manifest, hello.panic_unwind)),
+            Ok(Ok((_, _, hello))) => Ok((hello.manifest, hello.panic_unwind)),
             Ok(Err(NotStarted::Failed(failed))) => Err(failed),
             Ok(Err(other)) => Err(Failed { cause: format!("{other}."), remedy: vendor.to_owned(), details: None }),
             Err(_) => Err(Failed {

@@ -5,9 +5,11 @@
 
 #![allow(unsafe_code)] // changing accounts, reading into spare capacity
 
+mod accounts;
 mod child;
 mod config;
 mod duplex;
+mod grants;
 mod host;
 mod in_process;
 mod operation;

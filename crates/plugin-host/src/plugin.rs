@@ -3,6 +3,7 @@
 
 mod instance;
 
+use crate::accounts::Accounts;
 use crate::child::Spawner;
 use crate::store::{Stored, keep_details};
 use crate::switchboard::Switchboard;
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) config: HostConfig,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) spawner: Spawner,
+    pub(crate) accounts: Accounts,
     pub(crate) tasks: TaskTracker,
     pub(crate) statuses: watch::Sender<Arc<Vec<PluginStatus>>>,
 }

@@ -41,6 +41,8 @@ pub fn runner_main() -> ExitCode {
 
 fn run(setup: &Setup, socket: &Arc<Socket>, buffer: &mut BytesMut) -> Result<(), Failed> {
     let (sandbox, path) = sandbox::enter(setup)?;
+    // Said before anything of the plugin runs that could say it differently.
+    socket.write(Frame::Confined(json(&sandbox)));
     let library = Library::load(&path).map_err(|e| not_loaded(&e))?;
     sandbox::seal();
     let (info, manifest) = (library.info(), library.manifest());
@@ -51,7 +53,6 @@ fn run(setup: &Setup, socket: &Arc<Socket>, buffer: &mut BytesMut) -> Result<(),
         sdk: info.sdk.as_str().to_owned(),
         rustc: info.rustc.as_str().to_owned(),
         target: info.target.as_str().to_owned(),
-        sandbox,
     };
     socket.write(Frame::Hello(json(&hello)));
     let Some(open) = &setup.open else { return Ok(()) };

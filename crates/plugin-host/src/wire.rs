@@ -1,7 +1,6 @@
 //! The six verbs as length-prefixed frames on a socket: `u32` length of what follows, one byte of verb, fields in
 //! little endian, the rest is data. A program in any language that speaks them can be a plugin.
 
-use crate::Sandbox;
 use bytes::{Buf, Bytes, BytesMut};
 use schema::{MAX_MESSAGE, Needs, OpenConfig};
 use serde::{Deserialize, Serialize};
@@ -22,6 +21,7 @@ const READY: u8 = 18;
 const FAILED: u8 = 19;
 const PING: u8 = 20;
 const PONG: u8 = 21;
+const CONFINED: u8 = 22;
 
 /// One frame. Data is a slice of what was read, never a copy.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +62,9 @@ pub(crate) enum Frame {
     },
     /// JSON of [`Setup`], the first frame to a runner.
     Setup(Bytes),
-    /// JSON of [`Hello`], the first frame of a runner.
+    /// JSON of [`crate::Sandbox`], the first frame of a runner, before it opens the library.
+    Confined(Bytes),
+    /// JSON of [`Hello`].
     Hello(Bytes),
     /// The plugin is open.
     Ready,
@@ -79,6 +81,8 @@ pub(crate) struct Setup {
     pub(crate) library: std::path::PathBuf,
     pub(crate) plugin: String,
     pub(crate) needs: Needs,
+    /// Number of the account to run as, where the host is root and the needs name none.
+    pub(crate) account: Option<u32>,
     /// Directory of the plugin's own; the runner's working directory.
     pub(crate) files: Option<std::path::PathBuf>,
     pub(crate) memory_mib: u32,
@@ -96,7 +100,6 @@ pub(crate) struct Hello {
     pub(crate) sdk: String,
     pub(crate) rustc: String,
     pub(crate) target: String,
-    pub(crate) sandbox: Sandbox,
 }
 
 /// Why a runner gives up.
@@ -135,6 +138,7 @@ impl Frame {
             Frame::Signal { op, kind, arg, data } => head.verb(SIGNAL).u64(op).u32(kind).u64(arg).with(data),
             Frame::Feed { op, stream, frame } => head.verb(FEED).u64(op).u32(stream).with(frame),
             Frame::Setup(json) => head.verb(SETUP).with(json),
+            Frame::Confined(json) => head.verb(CONFINED).with(json),
             Frame::Hello(json) => head.verb(HELLO).with(json),
             Frame::Ready => head.verb(READY).with(Bytes::new()),
             Frame::Failed(json) => head.verb(FAILED).with(json),
@@ -179,6 +183,7 @@ impl Frame {
             SIGNAL => Frame::Signal { op: body.u64()?, kind: body.u32()?, arg: body.u64()?, data: body.rest() },
             FEED => Frame::Feed { op: body.u64()?, stream: body.u32()?, frame: body.rest() },
             SETUP => Frame::Setup(body.rest()),
+            CONFINED => Frame::Confined(body.rest()),
             HELLO => Frame::Hello(body.rest()),
             READY => Frame::Ready,
             FAILED => Frame::Failed(body.rest()),

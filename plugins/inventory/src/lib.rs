@@ -125,7 +125,17 @@ fn interval() -> Setting {
 
 /// What it reads, and nothing else.
 fn needs() -> Needs {
-    let read = ["/proc", "/sys", "/run", "/etc", "/usr/lib", "/dev/pts", "/var/log/wtmp", "/var/run"];
+    let read = [
+        "/proc",
+        "/sys",
+        "/run/systemd",
+        "/run/utmp",
+        "/etc/os-release",
+        "/etc/passwd",
+        "/usr/lib",
+        "/dev/pts",
+        "/var/log/wtmp",
+    ];
     Needs {
         // The serial number is told to root alone, and so is the log of sign-ins on some systems.
         capabilities: vec!["CAP_DAC_READ_SEARCH".to_owned()],

@@ -35,6 +35,23 @@ pub(crate) fn library(name: &str) -> PathBuf {
     directory.join(format!("lib{name}.so"))
 }
 
+/// A plugin that really is built to abort on a panic.
+pub(crate) fn library_that_aborts() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let profile = library("raw").parent().unwrap().to_owned();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["rustc", "--quiet", "-p", "aborts", "--lib"]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        cargo.arg("--target-dir").arg(profile.parent().unwrap()).args(["--", "-C", "panic=abort"]);
+        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+        profile.join("libaborts.so")
+    });
+    built.clone()
+}
+
 /// A copy of a library with other text in the marker that begins with `marker`.
 pub(crate) fn patched(name: &str, marker: &str, text: &str, directory: &Path) -> PathBuf {
     let mut contents = std::fs::read(library(name)).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on ends
 
 mod bed;
+mod confinement;
 mod conformance;
 mod crashes;
 mod endings;

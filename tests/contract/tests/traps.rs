@@ -1,6 +1,6 @@
 //! One test for each known trap of the boundary. Those of the layout check are in the crate `abi`.
 
-use crate::bed::{Bed, library, named_echo, raw_in_mode};
+use crate::bed::{Bed, library, library_that_aborts, named_echo, raw_in_mode};
 use abi::{Library, LoadError};
 use plugin_host::{PluginState, Transport};
 use schema::Code;
@@ -52,6 +52,22 @@ async fn a_plugin_that_aborts_on_panic_goes_to_a_runner() {
     let problem = alone.host.load(&raw_in_mode("no-unwind", alone.directory.path())).await.unwrap_err();
     assert!(problem.message.contains("abort on a panic") && problem.fix.is_some(), "{problem}");
     assert_eq!(alone.host.plugin("no-unwind").unwrap().state, PluginState::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_really_aborts_takes_nobody_along() {
+    let bed = Bed::new(Transport::InProcess).await;
+    bed.host.load(&library_that_aborts()).await.unwrap();
+    bed.load("hello").await;
+    let status = bed.until("aborts", PluginState::Ok).await;
+    assert!(status.pid.is_some_and(|pid| pid != std::process::id()), "{status:?}");
+    let problem = bed.run("aborts", "panic", json!({})).await.unwrap_err();
+    assert_eq!(problem.code, Code::Crashed);
+    assert!(problem.message.contains("SIGABRT") && problem.message.contains("panicked at"), "{problem}");
+    assert!(bed.run("hello", "greet", json!({"to": "x"})).await.is_ok());
+    // Here nothing may be asked of it at all: a panic while it makes its manifest would be the last of this process.
+    let alone = Bed::with(Transport::InProcess, schema::Role::Machine, |config| config.runner = None).await;
+    assert!(alone.host.load(&library_that_aborts()).await.unwrap_err().message.contains("abort on a panic"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use super::{Desired, End, Supervisor, aborts};
 use crate::child::{NotStarted, Runner};
+use crate::grants;
 use crate::in_process::{InProcess, NoAnswer, apart};
 use crate::runner::not_loaded;
 use crate::switchboard::{Note, Parts, Switchboard};
@@ -118,17 +119,21 @@ impl Supervisor {
         let (config, plugin) = (&self.shared.config, &self.found.manifest.plugin);
         let Some(program) = &config.runner else { return Err(End::Failed(aborts())) };
         let needs = plugin.needs.get(&self.role()).cloned().unwrap_or_default();
+        grants::check(&config.state_dir, &plugin.name, &needs, config.limits.memory_mib).map_err(End::Failed)?;
+        let account = self.account()?;
         let setup = Setup {
             library: self.found.stored.path.clone(),
             plugin: plugin.name.clone(),
             memory_mib: needs.memory_mib.unwrap_or(config.limits.memory_mib),
             needs,
+            account,
             files: Some(files),
             host_pid: std::process::id(),
             open: Some(open),
         };
         let start = async {
-            let (mut runner, hello) = Runner::start(&self.shared.spawner, program, &setup, &self.shared.tasks).await?;
+            let (mut runner, sandbox, hello) =
+                Runner::start(&self.shared.spawner, program, &setup, &self.shared.tasks).await?;
             if hello.manifest != self.found.json {
                 return Err(NotStarted::Failed(Failed {
                     cause: "The plugin's manifest is not the one it was loaded with.".to_owned(),
@@ -137,7 +142,7 @@ impl Supervisor {
                 }));
             }
             runner.ready().await?;
-            Ok((runner, hello.sandbox))
+            Ok((runner, sandbox))
         };
         match tokio::time::timeout(config.limits.open, start).await {
             Ok(Ok((runner, sandbox))) => {
@@ -148,6 +153,18 @@ impl Supervisor {
             Ok(Err(other)) => Err(End::Crashed(other.to_string())),
             Err(_) => Err(End::Crashed("the plugin was not open in time".to_owned())),
         }
+    }
+
+    /// A host that is not root has no account to give.
+    fn account(&self) -> Result<Option<u32>, End> {
+        if !rustix::process::getuid().is_root() {
+            return Ok(None);
+        }
+        self.shared.accounts.of(self.name()).map(Some).map_err(|e| {
+            let cause = format!("There is no account for the plugin: {e}.");
+            let file = self.shared.config.state_dir.join("accounts.json");
+            End::Failed(Failed { cause, remedy: format!("Look at {}.", file.display()), details: None })
+        })
     }
 
     async fn in_process(

@@ -1,13 +1,14 @@
 //! Which files a runner reaches: its own directory, what every program needs to start, and what its manifest names.
 
-use crate::wire::Setup;
+use crate::runner::failed;
+use crate::wire::{Failed, Setup};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 /// What this code was written for; an older kernel does what it can of it.
-const WRITTEN_FOR: ABI = ABI::V5;
+const WRITTEN_FOR: ABI = ABI::V6;
 
 /// Read by the loader, the C library and the Rust runtime of every program.
 const EVERYBODY_READS: &[&str] = &[
@@ -34,6 +35,8 @@ const NETWORK_READS: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/gai.con
 pub(super) fn prepare(setup: &Setup) -> Result<RulesetCreated, RulesetError> {
     let (needs, all) = (&setup.needs, AccessFs::from_all(WRITTEN_FOR));
     let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all)?;
+    // Signals and abstract sockets of processes outside are out of reach.
+    ruleset = ruleset.scope(Scope::from_all(WRITTEN_FOR))?;
     if !needs.network {
         ruleset = ruleset.handle_access(AccessNet::from_all(WRITTEN_FOR))?;
     }
@@ -68,15 +71,17 @@ fn allow(rules: RulesetCreated, path: &str, access: BitFlags<AccessFs>) -> Resul
 }
 
 /// Applies the rules and says what is in effect.
-pub(super) fn restrict(rules: Result<RulesetCreated, RulesetError>, missing: &mut Vec<String>) -> String {
-    let status = match rules.and_then(RulesetCreated::restrict_self) {
-        Ok(status) => status.ruleset,
-        Err(e) => {
-            missing.push(format!("landlock: {e}"));
-            return "not in effect".to_owned();
-        }
-    };
-    match status {
+///
+/// # Errors
+/// They could not be applied, though this kernel has them.
+pub(super) fn restrict(
+    rules: Result<RulesetCreated, RulesetError>,
+    missing: &mut Vec<String>,
+) -> Result<String, Failed> {
+    let status = rules.and_then(RulesetCreated::restrict_self).map_err(|e| {
+        failed(format!("The runner cannot be confined by landlock: {e}."), "Look at the system's log.", None)
+    })?;
+    Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => "in full".to_owned(),
         RulesetStatus::PartiallyEnforced => {
             missing.push("landlock: this kernel has a part of it".to_owned());
@@ -86,5 +91,5 @@ pub(super) fn restrict(rules: Result<RulesetCreated, RulesetError>, missing: &mu
             missing.push("landlock: this kernel does not have it".to_owned());
             "not in effect: this kernel does not have it".to_owned()
         }
-    }
+    })
 }

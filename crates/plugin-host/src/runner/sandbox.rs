@@ -9,10 +9,6 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::ffi::CString;
 use std::path::PathBuf;
 
-/// Accounts without a name that plugins run as where their manifest names none: outside what systems hand out.
-const FIRST_UID: u32 = 61_184;
-const UIDS: u32 = 4_336;
-
 /// Whom to become.
 struct Account {
     name: String,
@@ -30,21 +26,19 @@ pub(super) fn enter(setup: &Setup) -> Result<(Sandbox, PathBuf), Failed> {
     let library = std::fs::File::open(&setup.library)
         .map_err(|e| failed(format!("The plugin's library cannot be opened: {e}."), "Load it again.", None))?;
     let rules = landlock::prepare(setup);
-    limits(setup, root && account.uid != 0, &mut sandbox);
-    if root {
-        become_account(&account, &setup.needs.capabilities).map_err(|e| {
-            failed(
-                format!("The runner cannot change to {}: {e}.", account.name),
-                "Run the host as root, or grant less.",
-                None,
-            )
-        })?;
-    }
+    limits(setup, root && account.uid != 0, &mut sandbox)?;
+    become_account(&account, &setup.needs.capabilities).map_err(|e| {
+        failed(
+            format!("The runner cannot change to {}: {e}.", account.name),
+            "Run the host as root, or grant less.",
+            None,
+        )
+    })?;
     sandbox.user = format!("{} ({})", account.name, rustix::process::getuid().as_raw());
     sandbox.capabilities = held();
     die_with(setup.host_pid)?;
-    sandbox.landlock = landlock::restrict(rules, &mut sandbox.missing);
-    sandbox.seccomp = seccomp::restrict(&setup.needs, &mut sandbox.missing);
+    sandbox.landlock = landlock::restrict(rules, &mut sandbox.missing)?;
+    sandbox.seccomp = seccomp::restrict(&setup.needs, &mut sandbox.missing)?;
     Ok((sandbox, reachable(library)))
 }
 
@@ -65,9 +59,8 @@ fn account(setup: &Setup, root: bool, sandbox: &mut Sandbox) -> Result<Account, 
             )
         }),
         None => {
-            let hash = blake3::hash(setup.plugin.as_bytes());
-            let number = hash.as_bytes().first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            let uid = FIRST_UID + number % UIDS;
+            let uid =
+                setup.account.ok_or_else(|| failed("The runner was given no account.", "Upgrade the host.", None))?;
             Ok(Account { name: format!("bailiwick-{}", setup.plugin), uid, gid: uid })
         }
     }
@@ -98,7 +91,7 @@ fn files(setup: &Setup, owner: Option<&Account>) -> Result<(), Failed> {
     })
 }
 
-fn limits(setup: &Setup, own_account: bool, sandbox: &mut Sandbox) {
+fn limits(setup: &Setup, own_account: bool, sandbox: &mut Sandbox) -> Result<(), Failed> {
     let memory = u64::from(setup.memory_mib) * 1024 * 1024;
     let mut wanted = vec![
         (Resource::Core, 0, "no core dumps".to_owned()),
@@ -109,12 +102,15 @@ fn limits(setup: &Setup, own_account: bool, sandbox: &mut Sandbox) {
         wanted.push((Resource::Nproc, 256, "256 threads".to_owned()));
     }
     for (resource, most, text) in wanted {
+        // The host itself may be held to less.
+        let most = rustix::process::getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
-        match rustix::process::setrlimit(resource, limit) {
-            Ok(()) => sandbox.limits.push(text),
-            Err(e) => sandbox.missing.push(format!("{text}: {e}")),
-        }
+        rustix::process::setrlimit(resource, limit).map_err(|e| {
+            failed(format!("The runner cannot be held to {text}: {e}."), "Look at the system's log.", None)
+        })?;
+        sandbox.limits.push(text);
     }
+    Ok(())
 }
 
 /// Leaves root's account, or its powers, with only the named capabilities.
@@ -129,7 +125,7 @@ fn become_account(account: &Account, capabilities: &[String]) -> std::io::Result
             let _ = rustix::thread::remove_capability_from_bounding_set(capability);
         }
     }
-    if account.uid != 0 {
+    if account.uid != rustix::process::getuid().as_raw() {
         rustix::thread::set_keep_capabilities(true)?;
         // SAFETY: plain system calls with numbers; there is one thread, so none keeps other rights.
         let changed = unsafe {
@@ -141,7 +137,10 @@ fn become_account(account: &Account, capabilities: &[String]) -> std::io::Result
             return Err(std::io::Error::last_os_error());
         }
     }
-    let sets = CapabilitySets { effective: wanted, permitted: wanted, inheritable: CapabilitySet::empty() };
+    // A host that is not root hands on none of what it may hold nevertheless.
+    rustix::thread::clear_ambient_capability_set()?;
+    let held = wanted & rustix::thread::capabilities(None)?.permitted;
+    let sets = CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     Ok(())

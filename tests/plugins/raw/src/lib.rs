@@ -1,6 +1,7 @@
 //! A plugin without the SDK that breaks the rules of the verbs, one way a command; and, by a marker in a copy of the
 //! library, the rules of loading.
 
+mod confinement;
 mod crash;
 
 use abi::{Buffer, HostObject, PluginVerbs, emit};
@@ -40,6 +41,7 @@ pub const COMMANDS: &[&str] = &[
     "garbage-request",
     "close-socket",
     "fork-and-abort",
+    "confinement",
 ];
 
 fn info() -> abi::Info {
@@ -63,7 +65,9 @@ fn raw_manifest() -> Vec<u8> {
         _ => {}
     }
     let commands: Vec<String> = COMMANDS.iter().map(|id| format!(r#"{{"id":"{id}","title":"Break {id}"}}"#)).collect();
-    let plugin = r#"{"id":"org.bailiwick.test.raw","name":"raw","version":"1.0.0","title":"Raw"}"#;
+    let needs = if mode() == "needs-root" { r#"{"user":"root","read":["/"]}"# } else { "{}" };
+    let info = r#""id":"org.bailiwick.test.raw","name":"raw","version":"1.0.0","title":"Raw""#;
+    let plugin = format!(r#"{{{info},"needs":{{"machine":{needs}}}}}"#);
     format!(r#"{{"console":"1.0","plugin":{plugin},"commands":[{}]}}"#, commands.join(",")).into_bytes()
 }
 
@@ -81,14 +85,19 @@ fn raw_open(host: HostObject, _: &[u8]) -> Result<Raw, Vec<u8>> {
 struct Raw(HostObject);
 
 impl PluginVerbs for Raw {
-    fn start(&self, op: u64, method: &str, meta: &[u8], _: &[u8]) {
+    fn start(&self, op: u64, method: &str, meta: &[u8], payload: &[u8]) {
         if method != "command.invoke" {
             self.say(op, emit::FAULT, br#"{"code":"unknown_command","message":"only commands."}"#.to_vec());
             return;
         }
         let meta = String::from_utf8_lossy(meta);
         let command = COMMANDS.iter().find(|id| meta.contains(&format!(r#""name":"{id}""#))).copied();
-        self.misbehave(op, command.unwrap_or("fine"));
+        match command {
+            Some("confinement") => {
+                self.say(op, emit::DONE, confinement::tried(payload).to_string().into_bytes());
+            }
+            other => self.misbehave(op, other.unwrap_or("fine")),
+        }
     }
 
     fn signal(&self, _: u64, _: u32, _: u64, _: &[u8]) {}
