@@ -194,6 +194,15 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_cannot_be_used_is_named_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = State::open(&file.join("state")).err().unwrap().to_string();
+        assert!(error.contains("file/state") && error.contains("Make room") && error.contains("--state"), "{error}");
+    }
+
+    #[test]
     fn a_directory_belongs_to_one_agent() {
         let dir = tempfile::tempdir().unwrap();
         let held = State::open(dir.path()).unwrap();

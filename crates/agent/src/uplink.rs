@@ -210,3 +210,6 @@ fn renewed(core: &Core, certificate: String) -> Result<(), Over> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,8 @@ fn the_journal_goes_on_when_the_disk_does() {
     for _ in 0..2 {
         let error = journal.accept(job(1), &record()).unwrap_err();
         assert!(error.to_string().contains("Make room on the disk"), "{error}");
+        let rows = json!({"type": "thing", "mode": PublishMode::Append, "rows": [{"id": 1}]});
+        journal.publish("sample", serde_json::from_value(rows).unwrap()).unwrap_err();
     }
     tape.broken.store(false, Ordering::Release);
     journal.accept(job(1), &record()).unwrap();
