@@ -16,6 +16,8 @@ mod installation;
 mod joining;
 #[path = "agents/kit.rs"]
 mod kit;
+#[path = "agents/renewal.rs"]
+mod renewal;
 #[path = "agents/returns.rs"]
 mod returns;
 #[path = "agents/sessions.rs"]

@@ -48,11 +48,8 @@ pub(crate) async fn want(core: &Arc<Core>, offers: Vec<PluginOffer>) {
     if let Err(error) = core.with_journal(move |journal| journal.set(REMEMBERED, &list)).await {
         tracing::warn!(%error, "the list of plugins cannot be remembered");
     }
-    core.wanted.send_if_modified(|wanted| {
-        let changed = *wanted != offers;
-        *wanted = offers;
-        changed
-    });
+    // Also where nothing changed: what could not be fetched without the administrator can be now.
+    core.wanted.send_replace(offers);
 }
 
 /// Tells the administrator how the plugins do, whenever that changes.

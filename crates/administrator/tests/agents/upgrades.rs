@@ -13,7 +13,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The test plugin as another version of it: the same but for its hash.
-fn version(dir: &tempfile::TempDir, version: u8) -> Arc<Vec<PluginFile>> {
+pub(crate) fn version(dir: &tempfile::TempDir, version: u8) -> Arc<Vec<PluginFile>> {
     let path: PathBuf = dir.path().join(format!("{version}.so"));
     let mut bytes = std::fs::read(library()).unwrap();
     bytes.push(version);
