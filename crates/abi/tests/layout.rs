@@ -101,6 +101,25 @@ fn a_field_that_an_older_plugin_lacks_reads_as_none() {
 }
 
 #[test]
+fn a_method_that_an_older_plugin_lacks_runs_its_default() {
+    struct Old;
+
+    impl abi::PluginVerbs for Old {
+        fn start(&self, _: u64, _: &str, _: &[u8], _: &[u8]) {}
+        fn signal(&self, _: u64, _: u32, _: u64, _: &[u8]) {}
+        fn feed(&self, _: u64, _: u32, frame: abi::Buffer) -> i64 {
+            frame.len() as i64
+        }
+    }
+
+    let now = abi::plugin_object(Old);
+    // SAFETY: both are a pointer to the value and one to its methods, whose layouts fit; those that are missing are
+    // looked for by the number of methods the table says it has.
+    let seen = unsafe { std::mem::transmute::<abi::raw::PluginBox, later::PluginBox>(now) };
+    assert_eq!((seen.later(), seen.feed(1, 2, vec![0; 9].into())), (7, 9));
+}
+
+#[test]
 fn a_broken_layout_is_refused_and_its_long_text_becomes_a_line() {
     let details = layouts_fit(ModuleRef::LAYOUT, Some(broken::ModuleRef::LAYOUT)).unwrap_err();
     assert!(details.len() > 2_000, "{} characters", details.len());

@@ -4,7 +4,63 @@ use crate::bed::Bed;
 use plugin_host::{HostConfig, PluginState, Transport};
 use schema::{Code, Role};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// Another plugin that is called all the time; not one call may be lost.
+struct Neighbour {
+    stop: Arc<AtomicBool>,
+    calls: JoinHandle<u64>,
+}
+
+impl Neighbour {
+    fn begin(bed: &Arc<Bed>) -> Neighbour {
+        let (bed, stop) = (bed.clone(), Arc::new(AtomicBool::new(false)));
+        let stopped = stop.clone();
+        let calls = tokio::spawn(async move {
+            let mut served = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                bed.run("hello", "greet", json!({"to": "x"})).await.unwrap();
+                served += 1;
+            }
+            served
+        });
+        Neighbour { stop, calls }
+    }
+
+    /// How many calls were served.
+    async fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.calls.await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_wrong_a_neighbour_serves_on() {
+    let little = |config: &mut HostConfig| config.limits.memory_mib = 1024;
+    let bed = Arc::new(Bed::with(Transport::Runner, Role::Machine, little).await);
+    bed.load("echo").await;
+    bed.load("hello").await;
+    for kind in ["segfault", "abort", "panic", "loop", "leak", "hang"] {
+        let neighbour = Neighbour::begin(&bed);
+        let operation = bed.start("echo", "crash", json!({"kind": kind})).await;
+        if matches!(kind, "loop" | "hang") {
+            operation.cancel();
+        }
+        let problem = operation.result().await.unwrap_err();
+        let expected = match kind {
+            "panic" => Code::Panic,
+            "loop" | "hang" => Code::Cancelled,
+            _ => Code::Crashed,
+        };
+        assert_eq!(problem.code, expected, "{kind}: {problem}");
+        assert_eq!(bed.run("echo", "echo", json!({"text": kind})).await.unwrap()["text"], kind);
+        assert!(neighbour.end().await > 0, "{kind}");
+    }
+    assert_eq!(bed.host.plugin("hello").unwrap().crashes, 0);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_crash_ends_in_a_problem_and_a_new_start() {
@@ -85,19 +141,10 @@ async fn too_many_crashes_lead_into_quarantine_until_an_operator_says_otherwise(
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_segfaults_lose_nothing_elsewhere() {
     let crashes = if std::env::var_os("BAILIWICK_LONG").is_some() { 1000 } else { 200 };
-    let bed = std::sync::Arc::new(Bed::new(Transport::Runner).await);
+    let bed = Arc::new(Bed::new(Transport::Runner).await);
     bed.load("echo").await;
     bed.load("hello").await;
-    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let (others, stop) = (bed.clone(), done.clone());
-    let elsewhere = tokio::spawn(async move {
-        let mut served = 0;
-        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-            others.run("hello", "greet", json!({"to": "x"})).await.unwrap();
-            served += 1;
-        }
-        served
-    });
+    let neighbour = Neighbour::begin(&bed);
     let mut back = Vec::new();
     for _ in 0..crashes {
         let problem = bed.run("echo", "crash", json!({"kind": "segfault"})).await.unwrap_err();
@@ -106,8 +153,7 @@ async fn hundreds_of_segfaults_lose_nothing_elsewhere() {
         bed.run("echo", "echo", json!({"text": "back"})).await.unwrap();
         back.push(since.elapsed());
     }
-    done.store(true, std::sync::atomic::Ordering::Relaxed);
-    let served = elsewhere.await.unwrap();
+    let served = neighbour.end().await;
     back.sort();
     println!(
         "{crashes} crashes, {served} requests served elsewhere, serving again p50 {:?} p99 {:?}",

@@ -5,7 +5,7 @@ use abi::{Library, LoadError};
 use plugin_host::{PluginState, Transport};
 use schema::Code;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn a_second_library_is_not_answered_with_the_first() {
@@ -68,6 +68,54 @@ async fn one_that_really_aborts_takes_nobody_along() {
     // Here nothing may be asked of it at all: a panic while it makes its manifest would be the last of this process.
     let alone = Bed::with(Transport::InProcess, schema::Role::Machine, |config| config.runner = None).await;
     assert!(alone.host.load(&library_that_aborts()).await.unwrap_err().message.contains("abort on a panic"));
+}
+
+/// A copy of the raw plugin with one text in the place of another of the same length.
+fn altered(from: &str, to: &str, directory: &Path) -> PathBuf {
+    assert_eq!(from.len(), to.len());
+    let mut contents = std::fs::read(library("raw")).unwrap();
+    let places: Vec<usize> = contents
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, part)| *part == from.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty(), "{from} is nowhere");
+    for at in places {
+        contents[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    let path = directory.join(format!("{}.so", to.replace('.', "-")));
+    std::fs::write(&path, contents).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_of_another_boundary_is_refused_in_a_line() {
+    for transport in [Transport::InProcess, Transport::Runner] {
+        let bed = Bed::new(transport).await;
+        for (from, to, words) in [
+            ("1.0.0", "2.0.0", "built for version 2 of the binary boundary, this host has version 1"),
+            ("abi_level", "abi_devil", "disagree about the layout"),
+        ] {
+            let problem = bed.host.load(&altered(from, to, bed.directory.path())).await.unwrap_err();
+            assert!(problem.message.contains(words) && !problem.message.contains('\n'), "{problem}");
+            assert!(problem.fix.as_ref().is_some_and(|fix| !fix.contains('\n')), "{problem}");
+        }
+        bed.load("raw").await;
+        assert!(bed.run("raw", "fine", json!({})).await.is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_in_this_process_stays_loaded_though_the_plugin_is_gone() {
+    let bed = Bed::new(Transport::InProcess).await;
+    bed.host.load(&named_echo("stays", bed.directory.path())).await.unwrap();
+    let hash = bed.until("stays", PluginState::Ok).await.blake3;
+    bed.run("stays", "echo", json!({"text": "x"})).await.unwrap();
+    bed.host.unload("stays").await;
+    assert!(bed.host.plugin("stays").is_none());
+    // Threads and thread-locals of its own would otherwise run code that is gone.
+    assert!(std::fs::read_to_string("/proc/self/maps").unwrap().contains(&hash));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,8 +87,10 @@ async fn services(ctx: Ctx, (): ()) -> Result<Value> {
     let note = std::fs::read_to_string(&file)?;
     ctx.event("happened", json!({"what": "echo"})).await?;
     ctx.warn(fault(sdk::schema::Code::Unavailable, "this is a warning.")).await?;
+    let machines = ctx.machines().await?;
     let unknown = ctx.request("no.such", &json!({})).await.err().map(|f| f.0.code);
-    Ok(json!({"settings": settings, "secret": secret, "gone": gone, "note": note, "unknown": unknown}))
+    let (secrets, others) = (json!([secret, gone]), json!([unknown]));
+    Ok(json!({"settings": settings, "secrets": secrets, "note": note, "machines": machines, "refused": others}))
 }
 
 #[derive(Args)]
@@ -105,6 +107,35 @@ async fn ask_peer(ctx: Ctx, args: Peer) -> Result<Value> {
 
 async fn answer_peer(ctx: Ctx, message: Value) -> Result<Value> {
     Ok(json!({"role": ctx.role(), "heard": message}))
+}
+
+#[derive(Args)]
+struct Chatter {
+    /// How often to say something
+    #[arg(default = 8_u32)]
+    times: u32,
+    /// Bytes of each message
+    #[arg(default = 150_000_u32)]
+    bytes: u32,
+}
+
+/// Says more than there is credit for, so that it has to wait for whoever listens.
+async fn chatter(ctx: Ctx, args: Chatter) -> Result<u32> {
+    for n in 0..args.times {
+        ctx.checkpoint(json!({"n": n, "text": "x".repeat(args.bytes as usize)})).await?;
+        ctx.warn(fault(sdk::schema::Code::Busy, format!("warning {n}."))).await?;
+    }
+    Ok(args.times)
+}
+
+/// Tells what it was told.
+async fn hear(ctx: Ctx, data: Value) -> Result<()> {
+    ctx.event("happened", json!({"heard": ctx.name(), "data": data})).await
+}
+
+async fn reconfigure(ctx: Ctx) -> Result<()> {
+    let settings: Value = ctx.settings().await?;
+    ctx.event("happened", json!({"settings": settings})).await
 }
 
 /// Waits to be stopped, and then needs a moment more.
@@ -135,11 +166,12 @@ pub fn app() -> App {
             c.on_interrupt = OnInterrupt::Resume;
         })
         .command("services", "Use every service", services)
+        .command("chatter", "Say a lot", chatter)
         .command("linger", "Wait to be stopped", linger)
         .command("peer", "Ask the other role", ask_peer)
         .peer(answer_peer)
-        .on_event(|_, _| async { Ok(()) })
-        .on_configure(|_| async { Ok(()) })
+        .on_event(hear)
+        .on_configure(reconfigure)
         .service(Role::Machine, service)
         .service(Role::Administrator, service)
         .setting(

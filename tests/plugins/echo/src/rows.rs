@@ -73,6 +73,7 @@ async fn publish(ctx: Ctx, args: Publish) -> Result<Value> {
         ctx.rows().upsert(&[Total { name: "gone".into(), value: 0 }]).await?;
         ctx.rows().delete(&[Total { name: "gone".into(), value: 0 }]).await?;
     }
+    ctx.rows().append(&[note(args.notes)]).await?;
     let (back, _) = ctx.rows::<Note>().query(&Query::default()).await?;
     Ok(json!({"accepted": replaced.accepted + extended.accepted, "read": back.len()}))
 }
