@@ -35,7 +35,7 @@ const LONGEST_REQUEST: usize = 4096;
 /// What the caller can do something about.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    #[error("{} cannot be used", path.display())]
+    #[error("{} cannot be used; this account needs to read and write there", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} may be read by others (mode {mode:o}); if nobody did, close it with: chmod 600 {}", path.display(), path.display())]
     Exposed { path: PathBuf, mode: u32 },

@@ -189,7 +189,11 @@ impl From<Denied> for Problem {
             Denied::Permission { .. } => schema::Code::PermissionDenied,
             Denied::OutOfReach => schema::Code::NotFound,
         };
-        Problem::new(code, format!("{denied}."))
+        let way_out = match denied {
+            Denied::Permission { .. } => "A manager can give you another role.",
+            Denied::OutOfReach => "If it should be, ask a manager to put it into one of your groups.",
+        };
+        Problem::new(code, format!("{denied}.")).fix(way_out)
     }
 }
 

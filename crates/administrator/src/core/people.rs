@@ -152,5 +152,9 @@ where
         Some(id) => store.operator(id)?,
         None => store.operator_by_name(&id_or_name.trim().to_lowercase())?,
     };
-    found.ok_or_else(|| Problem::not_found("there is no such operator.").at("operator"))
+    found.ok_or_else(|| {
+        Problem::not_found(format!("there is no operator {}.", schema::neutral_text(id_or_name)))
+            .at("operator")
+            .fix("Give the name or id of one on the Operators screen.")
+    })
 }
