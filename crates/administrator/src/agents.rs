@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use protocol::{Evidence, Facts, JobReport, KnownJob, PluginOffer, PluginReport, SectionHash, SectionName, ToAgent};
 use schema::{Code, Object, Problem, Publish, Query, RowPage};
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct AgentsConfig {
     /// `HOST:PORT` of the agents' port as machines reach it, best first.
     pub addresses: Vec<String>,
     pub heartbeat: Duration,
+    /// Longest time for the answer to a call, either way.
+    pub answer_within: Duration,
     /// The agent's own program, for machines that have none yet.
     pub agent_program: Option<PathBuf>,
     /// Id of the database. Agents send everything again to a new one.
@@ -113,6 +115,8 @@ pub trait AgentSink: Send + Sync + 'static {
     fn log(&self, machine: MachineId, plugin: String, level: String, text: String);
     /// Something about this identity is wrong: a clone, a report that it may not make.
     fn suspicion(&self, machine: MachineId, problem: Problem);
+    /// Somebody without an identity, at this address, was not enrolled.
+    fn refused_join(&self, from: IpAddr, problem: Problem);
 }
 
 /// What an agent told when it connected.
@@ -243,7 +247,7 @@ impl Agents {
 
     /// A small message from the administrator role of a plugin to its machine role, and the answer.
     pub async fn peer_call(&self, machine: MachineId, plugin: &str, payload: Value) -> Result<Value, Problem> {
-        self.context.registry.peer_call(machine, plugin, payload).await
+        self.context.registry.peer_call(machine, plugin, payload, self.context.config.answer_within).await
     }
 
     /// A page of a computed type that the machine answers.
@@ -254,7 +258,7 @@ impl Agents {
         type_name: &str,
         query: Query,
     ) -> Result<RowPage, Problem> {
-        self.context.registry.query(machine, plugin, type_name, query).await
+        self.context.registry.query(machine, plugin, type_name, query, self.context.config.answer_within).await
     }
 }
 

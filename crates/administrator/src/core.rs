@@ -34,6 +34,7 @@ pub(crate) async fn run(app: &Arc<App>, job: &Job, input: Object) -> Result<Valu
         "revoke" => machines::revoke(&asked, read(input)?).await,
         "remove-machine" => machines::remove(&asked, read(input)?).await,
         "create-group" => machines::create_group(&asked, read(input)?).await,
+        "rename-group" => machines::rename_group(&asked, read(input)?).await,
         "delete-group" => machines::delete_group(&asked, read(input)?).await,
         "add-to-group" => machines::add_to_group(&asked, read(input)?).await,
         "remove-from-group" => machines::remove_from_group(&asked, read(input)?).await,

@@ -20,6 +20,7 @@ mod serve;
 mod services;
 mod settings;
 mod sink;
+mod suspicions;
 mod web;
 
 pub use serve::{Administrator, ServeConfig};

@@ -138,8 +138,9 @@ async fn store(app: &App, statuses: &[PluginStatus]) -> Result<(), database::Err
                     PluginState::Quarantined => fleet::PluginState::Quarantined,
                     PluginState::Disabled => fleet::PluginState::Disabled,
                 },
-                cause: status.cause.clone().unwrap_or_default(),
+                cause: status.cause_or_panic().unwrap_or_default(),
                 remedy: status.remedy.clone().unwrap_or_default(),
+                sandbox: status.sandbox.as_ref().map(plugin_host::Sandbox::lines).unwrap_or_default(),
                 machine: None,
             }
         })

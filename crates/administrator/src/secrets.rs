@@ -12,6 +12,8 @@ use tokio::sync::Mutex;
 /// Most secrets of one owner, and longest value in bytes.
 const MAX_SECRETS: usize = 100;
 const MAX_VALUE: usize = 64 * 1024;
+/// All values of one owner together, in bytes.
+const MAX_TOTAL: usize = 256 * 1024;
 
 type Secrets = BTreeMap<String, String>;
 
@@ -53,6 +55,9 @@ impl SecretsStore {
             }
             if secrets.len() > MAX_SECRETS {
                 return Err(Problem::new(Code::Quota, format!("a plugin keeps at most {MAX_SECRETS} secrets.")));
+            }
+            if secrets.values().map(String::len).sum::<usize>() > MAX_TOTAL {
+                return Err(Problem::new(Code::Quota, format!("a plugin keeps at most {MAX_TOTAL} bytes of secrets.")));
             }
             write(path, &secrets).map_err(failed)
         };

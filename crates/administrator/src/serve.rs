@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 const AGENTS_PORT: u16 = 8641;
 /// How often an agent says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Longest time for a call between the two roles of a plugin.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long plugins get to end.
 const PLUGINS_STOP: Duration = Duration::from_secs(3);
 
@@ -186,7 +188,7 @@ async fn agents_address(config: &ServeConfig, state: &Path) -> Result<SocketAddr
 }
 
 async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate::agents::PluginFile>) -> Result<()> {
-    let sink = Arc::new(Sink(Arc::downgrade(app)));
+    let sink = Arc::new(Sink::start(app));
     let mut addresses: Vec<String> = app.reach.for_others().iter().map(ToString::to_string).collect();
     let here = app.reach.for_this_machine().to_string();
     if !addresses.contains(&here) {
@@ -194,7 +196,8 @@ async fn start_agents_port(app: &Arc<App>, listen: SocketAddr, offers: Vec<crate
     }
     let store = app.database.write(|store| store.store_id()).await?;
     let agent_program = local_agent::program();
-    let config = AgentsConfig { listen, addresses, heartbeat: HEARTBEAT, agent_program, store };
+    let config =
+        AgentsConfig { listen, addresses, heartbeat: HEARTBEAT, answer_within: ANSWER_WITHIN, agent_program, store };
     app.offers.send_replace(Arc::new(offers));
     let deps = AgentsDeps {
         directory: Arc::new(app.database.clone()),

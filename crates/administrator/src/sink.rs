@@ -2,29 +2,44 @@
 
 use crate::agents::{AgentHello, AgentSink, Duplex};
 use crate::app::App;
-use crate::records;
 use crate::services;
 use crate::settings;
+use crate::suspicions::{Suspicions, Who};
+use database::Section;
 use fleet::{MachineId, PluginState, PluginStatus, Store as _, Warning};
 use futures::future::{BoxFuture, FutureExt as _};
-use identity::{Outcome as AuditOutcome, audit};
 use jiff::Timestamp;
 use jobs::{Event, JobId, LogLine, Lookup as _, Outcome};
 use protocol::{JobReport, PluginReport, SectionHash, SectionName};
-use schema::{CallMeta, Code, Object, Problem, Publish, Role};
-use serde_json::{Value, json};
+use schema::{CallMeta, Code, Object, Problem, Publish, PublishMode, Role};
+use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use uuid::Uuid;
 
+/// Longest name that an agent gives something.
+const MAX_NAME: usize = 100;
 /// Longest line of a log that is stored.
 const MAX_LOG_LINE: usize = 4096;
 
+/// Most lines about a plugin's sandbox.
+const MAX_LINES: usize = 50;
+
 /// The administrator behind the agents' port. Weak, since the administrator owns the port.
-pub(crate) struct Sink(pub(crate) Weak<App>);
+pub(crate) struct Sink {
+    app: Weak<App>,
+    suspicions: Arc<Suspicions>,
+}
 
 impl Sink {
+    pub(crate) fn start(app: &Arc<App>) -> Sink {
+        let suspicions = Arc::new(Suspicions::default());
+        suspicions.start(app);
+        Sink { app: Arc::downgrade(app), suspicions }
+    }
+
     fn app(&self) -> Result<Arc<App>, Problem> {
-        self.0.upgrade().ok_or_else(|| Problem::new(Code::Unavailable, "the administrator is stopping."))
+        self.app.upgrade().ok_or_else(|| Problem::new(Code::Unavailable, "the administrator is stopping."))
     }
 }
 
@@ -53,6 +68,7 @@ impl AgentSink for Sink {
 
     fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<(), Problem>> {
         async move {
+            let hash = protocol::section_hash(&publish.rows).map_err(|error| Problem::internal(format!("{error}.")))?;
             let write = move |store: &mut database::Write<'_>| {
                 match store.publish(Some(machine), &plugin, &publish, Timestamp::now()) {
                     // Rows of a type that this administrator does not know can never be stored: they are let go, seen.
@@ -63,6 +79,11 @@ impl AgentSink for Sink {
                         Ok(())
                     }
                     Err(problem) => Err(problem.into()),
+                    Ok(outcome) if publish.mode == PublishMode::Replace && !outcome.held => {
+                        let (type_name, section) = (&publish.type_name, &publish.section);
+                        Ok(store
+                            .stored_section(machine, &Section { plugin: &plugin, type_name, section, hash: &hash })?)
+                    }
                     Ok(_) => Ok(()),
                 }
             };
@@ -73,10 +94,26 @@ impl AgentSink for Sink {
 
     fn sections(&self, machine: MachineId, sections: Vec<SectionHash>) -> BoxFuture<'_, Vec<SectionName>> {
         async move {
-            // Rows are acknowledged after the commit, so what an agent holds as acknowledged is stored, unless the
-            // database is another one; then it sends everything again by itself.
-            tracing::debug!(%machine, sections = sections.len(), "sections agree");
-            Vec::new()
+            // Rows are acknowledged after the commit, so what an agent holds as acknowledged is stored, unless an older
+            // copy of the database was put back or a type was declared anew.
+            let Ok(app) = self.app() else { return Vec::new() };
+            let read = move |store: &database::Read<'_>| {
+                let lacks = |known: &SectionHash| {
+                    let (SectionName { plugin, type_name, section }, hash) = (&known.name, &known.hash);
+                    store.lacks_section(machine, &Section { plugin, type_name, section, hash })
+                };
+                let mut missing = Vec::new();
+                for known in sections {
+                    if lacks(&known)? {
+                        missing.push(known.name);
+                    }
+                }
+                Ok(missing)
+            };
+            app.database.read(read).await.unwrap_or_else(|error| {
+                tracing::warn!(%machine, %error, "what is stored of a machine could not be compared");
+                Vec::new()
+            })
         }
         .boxed()
     }
@@ -90,6 +127,13 @@ impl AgentSink for Sink {
     ) -> BoxFuture<'_, Result<Value, Problem>> {
         async move {
             let app = self.app()?;
+            let known = app.modules.current().module(&plugin).is_some_and(|m| m.manifest.runs_in(Role::Machine));
+            if !known {
+                let name: String = schema::neutral_text(&plugin).chars().take(MAX_NAME).collect();
+                let problem = Problem::new(Code::PermissionDenied, format!("there is no plugin {name} for machines."));
+                self.suspicion(machine, problem.clone());
+                return Err(problem);
+            }
             let meta = CallMeta { machine: Some(machine.to_string()), ..CallMeta::default() };
             services::request(app, plugin, Role::Machine, meta, method, payload).await
         }
@@ -141,26 +185,16 @@ impl AgentSink for Sink {
     }
 
     fn log(&self, machine: MachineId, plugin: String, level: String, text: String) {
-        tracing::info!(target: "machine", %machine, %plugin, %level, "{}", schema::neutral_text(&text));
+        let (plugin, level, text) = (cut(&plugin, MAX_NAME), level_of(&level), cut(&text, MAX_LOG_LINE));
+        tracing::info!(target: "machine", %machine, %plugin, %level, "{text}");
     }
 
     fn suspicion(&self, machine: MachineId, problem: Problem) {
-        let Ok(app) = self.app() else { return };
-        app.runtime.clone().spawn(async move {
-            let target = Some(machine.to_string());
-            let entry =
-                records::system("machine.suspicion", target, AuditOutcome::Denied, json!({"problem": problem.message}));
-            let write = move |store: &mut database::Write<'_>| {
-                audit::append(store, entry, Timestamp::now())?;
-                let (subject, at) = ("identity".to_owned(), Timestamp::now());
-                let plugin = crate::core::NAME.to_owned();
-                store.warn(&Warning { machine: Some(machine), plugin, subject, problem, count: 1, at })?;
-                Ok(())
-            };
-            if let Err(error) = app.database.write(write).await {
-                tracing::error!(%machine, %error, "a suspicion could not be recorded");
-            }
-        });
+        self.suspicions.note(Who::Machine(machine), problem);
+    }
+
+    fn refused_join(&self, from: IpAddr, problem: Problem) {
+        self.suspicions.note(Who::Stranger(from), problem);
     }
 }
 
@@ -175,12 +209,24 @@ fn status(machine: MachineId, report: PluginReport, title: Option<String>) -> Pl
     PluginStatus {
         title: title.unwrap_or_else(|| report.name.clone()),
         name: report.name,
-        version: report.version,
+        version: cut(&report.version, MAX_NAME),
         state,
-        cause: report.cause,
-        remedy: report.remedy,
+        cause: cut(&report.cause, MAX_LOG_LINE),
+        remedy: cut(&report.remedy, MAX_LOG_LINE),
+        sandbox: report.sandbox.iter().take(MAX_LINES).map(|line| cut(line, MAX_LOG_LINE)).collect(),
         machine: Some(machine),
     }
+}
+
+/// At most so many bytes of what an agent says, without what a terminal would act on.
+fn cut(text: &str, most: usize) -> String {
+    let text = schema::neutral_text(text);
+    text[..text.floor_char_boundary(text.len().min(most))].to_owned()
+}
+
+/// One of the words there are for how grave a line is.
+fn level_of(level: &str) -> &'static str {
+    ["error", "warn", "debug", "trace"].into_iter().find(|known| *known == level).unwrap_or("info")
 }
 
 impl App {
@@ -193,11 +239,11 @@ impl App {
         let event = match report {
             JobReport::Accepted => Event::Accepted,
             JobReport::Running => Event::Started,
-            JobReport::Waiting { text } => Event::Waiting { reason: text },
+            JobReport::Waiting { text } => Event::Waiting { reason: cut(&text, MAX_LOG_LINE) },
             JobReport::Progress { progress } => Event::Progress(progress),
             JobReport::Log { level, text, .. } => {
-                let end = text.floor_char_boundary(text.len().min(MAX_LOG_LINE));
-                let line = LogLine { at: Timestamp::now(), level, text: text[..end].to_owned() };
+                let (level, text) = (level_of(&level).to_owned(), cut(&text, MAX_LOG_LINE));
+                let line = LogLine { at: Timestamp::now(), level, text };
                 return self.job_log(id, line).await;
             }
             JobReport::Finished { state, result, problem, .. } => {
@@ -208,3 +254,6 @@ impl App {
         self.job_events(vec![(id, event)]).await
     }
 }
+
+#[cfg(test)]
+mod tests;

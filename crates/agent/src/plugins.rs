@@ -67,15 +67,6 @@ pub(crate) fn reports(statuses: &[PluginStatus]) -> Vec<PluginReport> {
 
 fn report_of(status: &PluginStatus) -> PluginReport {
     let version = status.manifest.as_ref().map(|manifest| manifest.plugin.version.clone()).unwrap_or_default();
-    let sandbox = status.sandbox.as_ref().map(|sandbox| {
-        let mut lines = vec![
-            format!("user {}", sandbox.user),
-            format!("landlock {}", sandbox.landlock),
-            format!("seccomp {}", sandbox.seccomp),
-        ];
-        lines.extend(sandbox.missing.iter().map(|missing| format!("missing: {missing}")));
-        lines
-    });
     PluginReport {
         name: status.name.clone(),
         version,
@@ -86,9 +77,9 @@ fn report_of(status: &PluginStatus) -> PluginReport {
             plugin_host::PluginState::Quarantined => PluginState::Quarantined,
             plugin_host::PluginState::Disabled => PluginState::Disabled,
         },
-        cause: status.cause.clone().unwrap_or_default(),
+        cause: status.cause_or_panic().unwrap_or_default(),
         remedy: status.remedy.clone().unwrap_or_default(),
-        sandbox: sandbox.unwrap_or_default(),
+        sandbox: status.sandbox.as_ref().map(plugin_host::Sandbox::lines).unwrap_or_default(),
     }
 }
 

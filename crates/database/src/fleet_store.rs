@@ -191,6 +191,21 @@ impl Store for Write<'_> {
         Ok(Group { id, name, description: description.to_owned(), machines: 0, created_at: now })
     }
 
+    fn rename_group(&mut self, id: GroupId, name: &str) -> Result<(), Problem> {
+        let name = fleet::check_name(name)?;
+        let taken = "SELECT 1 FROM fleet_group WHERE name = ?2 AND id <> ?1";
+        let mut statement = self.conn.prepare_cached(taken).map_err(sql)?;
+        if statement.exists(params![id.to_string(), name]).map_err(sql)? {
+            return Err(Problem::new(Code::Conflict, format!("there is a group {name} already.")).at("name"));
+        }
+        if self.execute("UPDATE fleet_group SET name = ?2 WHERE id = ?1", params![id.to_string(), name])? == 0 {
+            return Err(no_group(id));
+        }
+        self.changed("fleet.group", &id.to_string());
+        self.changed_many("fleet.machine");
+        Ok(())
+    }
+
     fn delete_group(&mut self, id: GroupId) -> Result<(), Problem> {
         let members = self.members(id)?;
         if self.execute("DELETE FROM fleet_group WHERE id = ?1", [id.to_string()])? == 0 {
@@ -227,13 +242,16 @@ impl Store for Write<'_> {
     fn set_plugin_status(&mut self, status: &PluginStatus) -> Result<(), Problem> {
         let place = place(status.machine);
         let id = format!("{}@{place}", status.name);
-        let upsert = "INSERT INTO fleet_plugin (id, name, title, version, state, cause, remedy, role, machine)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET title = excluded.title,
-            version = excluded.version, state = excluded.state, cause = excluded.cause, remedy = excluded.remedy";
+        let upsert = "INSERT INTO fleet_plugin (id, name, title, version, state, cause, remedy, role, machine,
+            sandbox) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET title = excluded.title,
+            version = excluded.version, state = excluded.state, cause = excluded.cause, remedy = excluded.remedy,
+            sandbox = excluded.sandbox";
         let role = if status.machine.is_some() { "machine" } else { "administrator" };
         let machine = status.machine.map(|m| m.to_string());
         let (name, title, version, state) = (&status.name, &status.title, &status.version, status.state.as_str());
-        self.execute(upsert, params![id, name, title, version, state, status.cause, status.remedy, role, machine])?;
+        let sandbox = json_list(status.sandbox.iter().cloned());
+        let said = (&status.cause, &status.remedy);
+        self.execute(upsert, params![id, name, title, version, state, said.0, said.1, role, machine, sandbox])?;
         self.changed("fleet.plugin", &id);
         Ok(())
     }
@@ -395,6 +413,7 @@ impl Write<'_> {
             }
         }
         self.execute("DELETE FROM held_section WHERE machine = ?1", [&key])?;
+        self.execute("DELETE FROM stored_section WHERE machine = ?1", [&key])?;
         self.execute("DELETE FROM last_observed WHERE machine = ?1", [&key])?;
         Ok(())
     }

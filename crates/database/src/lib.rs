@@ -28,4 +28,4 @@ pub use error::{Error, OpenError};
 pub use lock::{LockError, StateLock};
 pub use pool::Database;
 pub use query::{FacetValue, Rows, Scope};
-pub use rows::{MAX_ROWS, PublishOutcome};
+pub use rows::{MAX_ROWS, PublishOutcome, Section};

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../migrations/0001_core.sql") },
     Migration { number: 2, sql: include_str!("../migrations/0002_identity.sql") },
     Migration { number: 3, sql: include_str!("../migrations/0003_identity_of_machines.sql") },
+    Migration { number: 4, sql: include_str!("../migrations/0004_plugins_and_sections.sql") },
 ];
 
 /// Opens the file for writing, creates it where it is missing and brings it to this program's schema.

@@ -2,6 +2,7 @@
 
 mod check;
 mod keep;
+mod section;
 
 use crate::access::Write;
 use crate::catalog::{Catalog, Table};
@@ -14,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use keep::{Keeper, Moment};
 use rusqlite::{OptionalExtension as _, params};
 use schema::{Code, Problem, Publish, PublishMode, Scope};
+pub use section::Section;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -271,3 +271,37 @@ fn a_machine_is_held_or_revoked_until_it_is_taken_in_again() {
     assert_eq!(by_key("k").map(|machine| machine.id), Some(taken_by), "a key is one machine's");
     assert_eq!(by_key(""), None);
 }
+
+#[test]
+fn a_group_gets_another_name_that_no_other_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path());
+    let group = |name: &'static str| database.write_blocking(move |w| Ok(w.create_group(name, "", NOW)?.id)).unwrap();
+    let (desks, _) = (group("desks"), group("servers"));
+    let rename = |name: &'static str| database.write_blocking(move |w| Ok(w.rename_group(desks, name)?));
+    assert!(rename("Servers").is_err_and(|error| Problem::from(error).code == schema::Code::Conflict));
+    rename("Desks").unwrap();
+    rename("tables").unwrap();
+    assert_eq!(database.read_blocking(|r| Ok(r.find_group("tables")?.id)).unwrap(), desks);
+    assert!(database.read_blocking(|r| Ok(r.find_group("desks")?)).is_err());
+}
+
+#[test]
+fn an_operator_sees_what_holds_a_plugin() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path());
+    let status = fleet::PluginStatus {
+        name: "demo".into(),
+        title: "Demo".into(),
+        version: "1".into(),
+        state: fleet::PluginState::Ok,
+        cause: String::new(),
+        remedy: String::new(),
+        sandbox: vec!["user nobody".into(), "missing: landlock".into()],
+        machine: None,
+    };
+    database.write_blocking(move |w| Ok(w.set_plugin_status(&status)?)).unwrap();
+    let read = |r: &database::Read<'_>| Ok(r.row("fleet.plugin", "demo@administrator", &Scope::Everything)?);
+    let row = database.read_blocking(read).unwrap().unwrap();
+    assert_eq!(row["sandbox"], json!(["user nobody", "missing: landlock"]));
+}

@@ -98,6 +98,8 @@ pub struct PluginStatus {
     pub cause: String,
     /// What to do about it, in a line.
     pub remedy: String,
+    /// What the kernel was made to enforce on its runner, in lines; empty where it has none.
+    pub sandbox: Vec<String>,
     pub machine: Option<MachineId>,
 }
 

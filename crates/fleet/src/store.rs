@@ -57,6 +57,10 @@ pub trait Store: Lookup {
     /// `conflict` where the name is taken.
     fn create_group(&mut self, name: &str, description: &str, now: Timestamp) -> Result<Group, Problem>;
 
+    /// # Errors
+    /// `conflict` where the name is taken.
+    fn rename_group(&mut self, id: GroupId, name: &str) -> Result<(), Problem>;
+
     fn delete_group(&mut self, id: GroupId) -> Result<(), Problem>;
 
     fn add_to_group(&mut self, group: GroupId, machines: &[MachineId]) -> Result<(), Problem>;

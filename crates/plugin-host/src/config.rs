@@ -171,7 +171,26 @@ pub struct Sandbox {
     pub missing: Vec<String>,
 }
 
+impl Sandbox {
+    /// What is enforced, a line each, and what this system could not do.
+    pub fn lines(&self) -> Vec<String> {
+        let list =
+            |what: &str, of: &[String]| if of.is_empty() { None } else { Some(format!("{what} {}", of.join(", "))) };
+        let fixed =
+            [format!("user {}", self.user), format!("landlock {}", self.landlock), format!("seccomp {}", self.seccomp)];
+        let lists = [list("capabilities", &self.capabilities), list("limits", &self.limits)];
+        let missing = self.missing.iter().map(|missing| format!("missing: {missing}"));
+        fixed.into_iter().chain(lists.into_iter().flatten()).chain(missing).collect()
+    }
+}
+
 impl PluginStatus {
+    /// Why it does not run, else what it last panicked with, in a line.
+    pub fn cause_or_panic(&self) -> Option<String> {
+        let panic = || self.last_panic.as_ref().map(|panic| format!("its last panic: {panic}"));
+        self.cause.clone().or_else(panic)
+    }
+
     /// The problem a caller gets while the plugin is in this state.
     pub fn problem(&self) -> Problem {
         let code = match self.state {

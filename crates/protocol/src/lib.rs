@@ -14,7 +14,7 @@ pub use enrol::{EnrolReply, EnrolRequest};
 pub use frame::{Frame, FrameError, HEADER_BYTES, Header, Kind, MAX_DEPTH};
 pub use hello::{Evidence, Facts, Hello, KnownJob, PluginOffer, Refused, Welcome, negotiate};
 pub use message::{
-    Assign, FromAgent, JobReport, Outcome, PluginReport, PluginState, SectionHash, SectionName, ToAgent,
+    Assign, FromAgent, JobReport, Outcome, PluginReport, PluginState, SectionHash, SectionName, ToAgent, section_hash,
 };
 pub use stream::{MAX_STREAM_CHUNK, STREAM_WINDOW, StreamFrame};
 

@@ -231,8 +231,16 @@ pub struct SectionName {
 #[serde(deny_unknown_fields)]
 pub struct SectionHash {
     pub name: SectionName,
-    /// blake3 of the rows as the agent last sent them, lower-case hex.
+    /// Of the rows as the agent last sent them, see [`section_hash`].
     pub hash: String,
+}
+
+/// blake3 of the rows of a section, lower-case hex: both sides make it of the same bytes.
+///
+/// # Errors
+/// Rows that are no JSON.
+pub fn section_hash(rows: &[Object]) -> Result<String, serde_json::Error> {
+    Ok(blake3::hash(&serde_json::to_vec(rows)?).to_hex().to_string())
 }
 
 /// How a plugin does on the machine.

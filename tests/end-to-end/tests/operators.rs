@@ -51,6 +51,7 @@ const COMMANDS: &[(&str, Grants)] = &[
     ("fleet.revoke", MANAGE),
     ("fleet.remove-machine", MANAGE),
     ("fleet.create-group", MANAGE),
+    ("fleet.rename-group", MANAGE),
     ("fleet.delete-group", MANAGE),
     ("fleet.add-to-group", MANAGE),
     ("fleet.remove-from-group", MANAGE),

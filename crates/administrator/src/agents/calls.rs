@@ -21,6 +21,11 @@ impl Calls {
         (self.next, receiver)
     }
 
+    /// Whether there ever was a call with this number.
+    pub(super) fn was_made(&self, call: u64) -> bool {
+        (1..=self.next).contains(&call)
+    }
+
     /// Hands an answer to who waits for it; false where nobody does.
     pub(super) fn answer(&mut self, call: u64, outcome: Outcome) -> bool {
         self.waiting.remove(&call).is_some_and(|sender| sender.send(outcome).is_ok())

@@ -20,8 +20,6 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUESTS: usize = 32;
 /// Longest time for the last words to an agent that may not read them.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Longest time a request of a plugin may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// When an agent is to come again whose rows or results could not be stored.
 const STORE_RETRY_SECONDS: u32 = 5;
 
@@ -328,7 +326,10 @@ impl Talk<'_> {
                 Ok(Some(ToAgent::Heartbeat { time: now.to_string() }))
             }
             FromAgent::PeerReply { call, outcome } | FromAgent::QueryReply { call, outcome } => {
-                self.session.answer(call, outcome);
+                if !self.session.answer(call, outcome) {
+                    let problem = Problem::bad_request("It answered a call that was never made to it.");
+                    sink.suspicion(machine, problem);
+                }
                 Ok(None)
             }
             FromAgent::Request { call, plugin, method, payload } => {
@@ -375,7 +376,7 @@ impl Talk<'_> {
             let outcome = match turn {
                 Ok(_turn) => tokio::select! {
                     outcome = tokio::time::timeout(
-                        REQUEST_TIMEOUT,
+                        context.config.answer_within,
                         context.sink.request(session.machine, plugin, method, payload),
                     ) => outcome.unwrap_or_else(|_| Err(Problem::new(Code::Deadline, "It took too long."))),
                     () = session.over.cancelled() => return,

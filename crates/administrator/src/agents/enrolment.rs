@@ -25,11 +25,15 @@ pub(super) async fn enrol(context: &Context, peer: &Peer, request: Request<Incom
     let secret: JoinSecret = request
         .secret
         .parse()
-        .map_err(|_| Problem::new(Code::PermissionDenied, "This join token is not known here."))?;
+        .map_err(|_| Problem::new(Code::PermissionDenied, "This join token is not known here."))
+        .inspect_err(|problem| context.sink.refused_join(peer.from.ip(), problem.clone()))?;
     let csr = decoded(&request.csr)?;
     let key = identity::ca::key_of_request(&csr).map_err(problem)?;
     let facts = conversions::facts(request.evidence.facts);
-    let enrolled = context.directory.enrol(secret, key, facts, peer.from.ip().to_string()).await?;
+    let from = peer.from.ip();
+    let enrolled = context.directory.enrol(secret, key, facts, from.to_string()).await.inspect_err(|problem| {
+        context.sink.refused_join(from, problem.clone());
+    })?;
     let machine = enrolled.machine;
     if enrolled.is_new_here {
         context.clones.lock().forget(machine);

@@ -20,8 +20,6 @@ use uuid::Uuid;
 const QUEUE: usize = 64;
 /// How long a ticket is good for.
 const TICKET_LIFE: Duration = Duration::from_secs(10);
-/// Longest time an agent may take to answer a call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Most connections of one machine: its control channel, streams, channels and requests.
 const CONNECTIONS: usize = 64;
@@ -94,10 +92,14 @@ impl Session {
         self.farewell.lock().take()
     }
 
-    pub(super) fn answer(&self, call: u64, outcome: Outcome) {
-        if !self.calls.lock().answer(call, outcome) {
+    /// False where this machine was never asked; an answer that nobody waits for any more is just late.
+    pub(super) fn answer(&self, call: u64, outcome: Outcome) -> bool {
+        let mut calls = self.calls.lock();
+        let was_asked = calls.was_made(call);
+        if !calls.answer(call, outcome) {
             tracing::debug!(machine = %self.machine, call, "an answer came that nobody waits for");
         }
+        was_asked
     }
 
     /// Waits for room in the queue; the session may be over before.
@@ -241,9 +243,15 @@ impl Registry {
         tickets.remove(ticket).map(|ticket| ticket.taken)
     }
 
-    pub(super) async fn peer_call(&self, machine: MachineId, plugin: &str, payload: Value) -> Result<Value, Problem> {
+    pub(super) async fn peer_call(
+        &self,
+        machine: MachineId,
+        plugin: &str,
+        payload: Value,
+        within: Duration,
+    ) -> Result<Value, Problem> {
         let plugin = plugin.to_owned();
-        self.call(machine, |call| ToAgent::PeerCall { call, plugin, payload }).await
+        self.call(machine, within, |call| ToAgent::PeerCall { call, plugin, payload }).await
     }
 
     pub(super) async fn query(
@@ -252,18 +260,24 @@ impl Registry {
         plugin: &str,
         type_name: &str,
         query: Query,
+        within: Duration,
     ) -> Result<RowPage, Problem> {
         let (plugin, type_name, query) = (plugin.to_owned(), type_name.to_owned(), Box::new(query));
-        let answer = self.call(machine, |call| ToAgent::Query { call, plugin, type_name, query }).await?;
+        let answer = self.call(machine, within, |call| ToAgent::Query { call, plugin, type_name, query }).await?;
         serde_json::from_value(answer).map_err(|_| Problem::internal("The machine answered something else than rows."))
     }
 
-    async fn call(&self, machine: MachineId, message: impl FnOnce(u64) -> ToAgent) -> Result<Value, Problem> {
+    async fn call(
+        &self,
+        machine: MachineId,
+        within: Duration,
+        message: impl FnOnce(u64) -> ToAgent,
+    ) -> Result<Value, Problem> {
         let session = self.session(machine)?;
         let (call, answer) = session.calls.lock().open();
         session.send(message(call))?;
         tokio::select! {
-            answer = tokio::time::timeout(CALL_TIMEOUT, answer) => match answer {
+            answer = tokio::time::timeout(within, answer) => match answer {
                 Ok(Ok(outcome)) => outcome.into(),
                 Ok(Err(_)) => Err(Offline::NotConnected.into()),
                 Err(_) => {

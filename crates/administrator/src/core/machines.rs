@@ -157,6 +157,22 @@ pub(super) struct OneGroup {
     group: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RenameGroup {
+    group: String,
+    name: String,
+}
+
+pub(super) async fn rename_group(asked: &Asked<'_>, input: RenameGroup) -> Result<Value, Problem> {
+    let write = move |store: &mut database::Write<'_>| {
+        let group = store.find_group(&input.group)?;
+        Ok(store.rename_group(group.id, &input.name)?)
+    };
+    asked.app.database.write(write).await?;
+    Ok(Value::Null)
+}
+
 pub(super) async fn delete_group(asked: &Asked<'_>, input: OneGroup) -> Result<Value, Problem> {
     let write = move |store: &mut database::Write<'_>| {
         let group = store.find_group(&input.group)?;

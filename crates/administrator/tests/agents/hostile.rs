@@ -1,11 +1,16 @@
 //! Malformed, oversized, nested and slow input, older TLS and none.
 
-use crate::kit::{Kit, SOON, greet, hello, rows};
+use crate::kit::{Event, Kit, SOON, greet, hello, rows};
 use bytes::Bytes;
+use fleet::MachineId;
 use futures::{SinkExt, StreamExt};
+use identity::{DeviceKey, JoinSecret, JoinToken};
+use jiff::SignedDuration;
 use link::Socket;
-use protocol::{Frame, FromAgent, Header, Kind};
+use protocol::{Frame, FromAgent, Header, Kind, Outcome, ToAgent};
 use rustls::pki_types::ServerName;
+use schema::{Problem, Query};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -86,6 +91,79 @@ async fn an_agent_cannot_name_another_machine() {
     message["rows"]["machine"] = uuid::Uuid::now_v7().to_string().into();
     session.sender.send(Kind::Message, &message).await.unwrap();
     assert!(session.next().await.is_none());
+}
+
+/// Waits until something this machine did was noted.
+async fn noted(kit: &mut Kit, machine: MachineId) -> Problem {
+    loop {
+        if let Event::Suspicion(id, problem) = kit.event().await {
+            assert_eq!(id, machine);
+            return problem;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_answers_for_no_other_machine() {
+    let mut kit = Kit::start().await;
+    let (mut honest, mut hostile) = (kit.machine().await, kit.machine().await);
+    let (mut session, mut other) = (kit.connect(&mut honest).await, kit.connect(&mut hostile).await);
+    let (agents, id) = (kit.agents.clone(), honest.id);
+    let asked = tokio::spawn(async move { agents.peer_call(id, "sample", json!({})).await });
+    let Some(ToAgent::PeerCall { call, .. }) = session.next().await else { panic!() };
+    other.say(&FromAgent::PeerReply { call, outcome: Outcome::Done(json!("forged")) }).await;
+    assert!(noted(&mut kit, hostile.id).await.message.contains("never made"));
+    session.say(&FromAgent::PeerReply { call, outcome: Outcome::Done(json!("true")) }).await;
+    assert_eq!(asked.await.unwrap().unwrap(), json!("true"));
+
+    let agents = kit.agents.clone();
+    let asked = tokio::spawn(async move { agents.query(id, "sample", "thing", Query::default()).await });
+    let Some(ToAgent::Query { call, .. }) = session.next().await else { panic!() };
+    let page = |row: &str| Outcome::Done(json!({"rows": [{"id": row}]}));
+    other.say(&FromAgent::QueryReply { call, outcome: page("forged") }).await;
+    noted(&mut kit, hostile.id).await;
+    session.say(&FromAgent::QueryReply { call, outcome: page("true") }).await;
+    assert_eq!(asked.await.unwrap().unwrap().rows[0]["id"], "true");
+}
+
+#[tokio::test]
+async fn a_ticket_is_no_use_to_another_machine_and_that_is_noted() {
+    let mut kit = Kit::start().await;
+    let (mut honest, hostile) = (kit.machine().await, kit.machine().await);
+    let mut session = kit.connect(&mut honest).await;
+    let (agents, id) = (kit.agents.clone(), honest.id);
+    let _opened = tokio::spawn(async move { agents.open_stream(id, uuid::Uuid::now_v7(), "out").await });
+    let Some(ToAgent::OpenStream { ticket, .. }) = session.next().await else { panic!() };
+    assert!(kit.dialer(&hostile).websocket(&format!("/stream/{ticket}")).await.is_err());
+    assert!(noted(&mut kit, hostile.id).await.message.contains("ticket"));
+    kit.dialer(&honest).websocket(&format!("/stream/{ticket}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_channel_is_that_of_the_machine_that_opens_it_whatever_it_says() {
+    let mut kit = Kit::start().await;
+    let (honest, hostile) = (kit.machine().await, kit.machine().await);
+    let key = hex::encode(honest.id.to_string());
+    let _socket = kit.dialer(&hostile).websocket(&format!("/channel/sample?key={key}")).await.unwrap();
+    let (from, _, asked, _) = tokio::time::timeout(SOON, kit.channels.recv()).await.unwrap().unwrap();
+    assert_eq!((from, asked), (hostile.id, honest.id.to_string()));
+}
+
+#[tokio::test]
+async fn refused_enrolments_are_told_with_their_address() {
+    let mut kit = Kit::start().await;
+    let used = kit.token(SignedDuration::from_hours(1));
+    kit.arrive_with(&used).await;
+    for token in [used, kit.token(SignedDuration::from_secs(-1)), unknown(&kit)] {
+        kit.enrol_with(&token, &DeviceKey::generate().unwrap()).await.unwrap_err();
+        let Event::RefusedJoin(from, problem) = kit.event().await else { panic!("it was not noted") };
+        assert!(from.is_loopback());
+        assert!(problem.message.contains("join token"), "{problem}");
+    }
+}
+
+fn unknown(kit: &Kit) -> JoinToken {
+    JoinToken { secret: JoinSecret::generate(), ..kit.token(SignedDuration::from_hours(1)) }
 }
 
 #[tokio::test]

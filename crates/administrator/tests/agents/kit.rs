@@ -51,6 +51,7 @@ pub(crate) enum Event {
     Rows(MachineId, String, Publish),
     Request(MachineId, String),
     Suspicion(MachineId, Problem),
+    RefusedJoin(std::net::IpAddr, Problem),
 }
 
 pub(crate) struct Sink {
@@ -99,8 +100,9 @@ impl AgentSink for Sink {
         method: String,
         payload: Value,
     ) -> BoxFuture<'_, Result<Value, Problem>> {
+        let hangs = method == "hang";
         self.tell(Event::Request(machine, method));
-        Box::pin(async { Ok(payload) })
+        Box::pin(async move { if hangs { futures::future::pending().await } else { Ok(payload) } })
     }
     fn channel(
         &self,
@@ -121,6 +123,9 @@ impl AgentSink for Sink {
     fn log(&self, _: MachineId, _: String, _: String, _: String) {}
     fn suspicion(&self, machine: MachineId, problem: Problem) {
         self.tell(Event::Suspicion(machine, problem));
+    }
+    fn refused_join(&self, from: std::net::IpAddr, problem: Problem) {
+        self.tell(Event::RefusedJoin(from, problem));
     }
 }
 
@@ -219,6 +224,7 @@ impl Kit {
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: Vec::new(),
             heartbeat,
+            answer_within: Duration::from_secs(2),
             agent_program: Some(program),
             store: "store-1".into(),
         };

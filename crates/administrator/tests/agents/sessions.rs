@@ -124,6 +124,38 @@ async fn an_agent_that_does_not_read_fills_its_queue_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_never_answered_keeps_nothing_busy() {
+    let mut kit = Kit::start().await;
+    let mut machine = kit.machine().await;
+    let mut session = kit.connect(&mut machine).await;
+    assert!(matches!(kit.event().await, Event::Hello(..)));
+    let request = |call, method: &str| FromAgent::Request {
+        call,
+        plugin: "sample".into(),
+        method: method.into(),
+        payload: json!({}),
+    };
+    for call in 0..40 {
+        session.say(&request(call, "hang")).await;
+    }
+    let mut ends = std::collections::BTreeMap::new();
+    for _ in 0..40 {
+        let Some(ToAgent::Response { outcome: Outcome::Problem(problem), .. }) = session.next().await else { panic!() };
+        *ends.entry(problem.code.as_str()).or_insert(0) += 1;
+    }
+    assert_eq!(ends, [("busy", 8), ("deadline", 32)].into());
+    session.say(&request(99, "events.emit")).await;
+    let answer = session.next().await;
+    assert!(matches!(answer, Some(ToAgent::Response { call: 99, outcome: Outcome::Done(_) })), "{answer:?}");
+
+    let (agents, id) = (kit.agents.clone(), machine.id);
+    let asked = tokio::spawn(async move { agents.peer_call(id, "sample", json!({})).await });
+    let Some(ToAgent::PeerCall { call, .. }) = session.next().await else { panic!() };
+    assert_eq!(session.next().await, Some(ToAgent::CallCancelled { call }));
+    assert_eq!(asked.await.unwrap().unwrap_err().code, Code::Deadline);
+}
+
+#[tokio::test]
 async fn requests_of_plugins_reach_the_administrator() {
     let mut kit = Kit::start().await;
     let mut machine = kit.machine().await;

@@ -274,7 +274,7 @@ impl Tables<'_> {
     /// False where nothing changed.
     fn replace(&mut self, plugin: &str, publish: Publish) -> Result<bool, JournalError> {
         let key = key_of(plugin, &publish.type_name, &publish.section);
-        let hash = blake3::hash(&serde_json::to_vec(&publish.rows)?).to_hex().to_string();
+        let hash = protocol::section_hash(&publish.rows)?;
         let known = self.section(&key)?;
         if let Some(known) = &known {
             if known.hash == hash && (known.queued.is_some() || known.stored.as_ref() == Some(&hash)) {
