@@ -13,11 +13,10 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What the first view needs travels in few files; the libraries keep their name from build to build.
-        advancedChunks: {
+        // What every view needs travels in one file; the runtime keeps a file of its own, whatever is asked for.
+        codeSplitting: {
           groups: [
-            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler|wouter|regexparam|use-sync-external-store|@tanstack)[\\/]/ },
-            { name: 'base', test: /src[\\/](api|model|ui[\\/](controls|icon|toast|theme|menu-button|use-size)|console|fields)/ },
+            { name: 'base', test: /node_modules[\\/](react|react-dom|scheduler|wouter|regexparam|use-sync-external-store|@tanstack)[\\/]|src[\\/](api|model|ui[\\/](controls|icon|toast|theme|menu-button|use-size)|console|fields)/ },
           ],
         },
       },

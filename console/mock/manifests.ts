@@ -23,7 +23,7 @@ const everyField: Record<string, Field> = Object.fromEntries(FIELD_TYPES.map((ty
   ...(type === 'percent' ? { warn: 70, danger: 90 } : {}),
 } as Field]));
 
-const kinds: View[] = VIEW_KINDS.filter((kind) => !['table', 'detail', 'form', 'markdown'].includes(kind)).map((kind) => ({
+const kinds: View[] = VIEW_KINDS.filter((kind) => !['table', 'detail', 'form', 'settings', 'markdown'].includes(kind)).map((kind) => ({
   id: `kind-${kind}`, kind, title: `As ${kind}`, of: 'sample', ...(kind === 'topology' ? { fallback: 'samples' } : {}),
 }));
 
@@ -57,8 +57,15 @@ export const printers: Manifest = {
     { id: 'trays', kind: 'table', title: 'Trays', of: 'tray', icon: 'package', empty: { title: 'No trays were counted', body: 'Counting looks into every printer, which takes a minute.', action: 'find' } },
     { id: 'find-form', kind: 'form', title: 'Find printers', command: 'find' },
     { id: 'guide', kind: 'markdown', title: 'Guide', icon: 'file', text: '# Printers\n\nWhat this module does, in **short**:\n\n- asks every machine for its printers\n- warns when *toner* runs low\n\n> Nothing leaves your network.\n\n```\nbailiwick acme-printers find --subnet 10.0.0.0/24\n```\n\nSee [the manual](https://example.com/manual). <script>alert(1)</script>' },
+    { id: 'settings', kind: 'settings', title: 'Settings', of: 'fleet.setting', icon: 'settings', filter: [{ field: 'module', op: 'eq', value: 'acme-printers' }], sort: ['title', 'place'], row: ['fleet.change-setting', 'fleet.reset-setting'] },
     ...kinds,
   ],
+  settings: {
+    warn_at: { title: 'Warn when this much toner is used', type: 'percent', default: 75 },
+    every: { title: 'Ask printers every', description: 'Each question wakes a sleeping printer.', type: 'duration', default: 900 },
+    wake: { title: 'Wake sleeping printers', type: 'bool', default: true },
+    leave_out: { title: 'Leave out', description: 'Names or addresses of printers that are never asked.', type: 'tags', default: [] },
+  },
   commands: [
     {
       id: 'find', title: 'Find printers', title_many: 'Find printers from {n} machines', icon: 'search', effect: 'write', progress: true,

@@ -35,6 +35,7 @@ export class World {
     for (const { plugin, types = {} } of manifests) {
       for (const [name, type] of Object.entries(types)) this.#fill(`${plugin.name}.${name}`, type);
     }
+    this.#fillSettings();
     this.#fillJobs();
   }
 
@@ -230,6 +231,21 @@ export class World {
       [type.label]: fields[type.label]?.type === 'id' ? `${key}-${String(n + 1).padStart(4, '0')}` : n < HOSTILE.length && fields[type.label]?.type === 'text' ? HOSTILE[n]! : words(this.random, 2),
     }));
     this.tables.set(id, { fields, key, rows });
+  }
+
+  #fillSettings(): void {
+    const table = this.tables.get('fleet.setting');
+    const machine = this.tables.get('fleet.machine')?.rows[2];
+    if (!table) return;
+    table.rows = this.manifests.flatMap(({ plugin, settings = {} }) => Object.entries(settings).flatMap(([name, one]): JsonObject[] => {
+      const site: JsonObject = {
+        id: `${plugin.name}.${name}`, setting: `${plugin.name}.${name}`, module: plugin.name, name, title: one.title, description: one.description ?? null,
+        place: 'site', group: null, machine: null, value: one.default, default: one.default, is_set: false, changed_at: null, changed_by: null,
+      };
+      if (one.type !== 'duration' || !machine) return [site];
+      const own = { ...site, id: `${String(site.id)}@${String(machine.id)}`, place: 'machine', machine: { id: machine.id!, label: machine.name! }, value: 60, is_set: true, changed_by: 'Ada Dijkstra' };
+      return [{ ...site, value: 1800, is_set: true, changed_by: 'Ada Dijkstra' }, own];
+    }));
   }
 
   #fillJobs(): void {

@@ -45,6 +45,7 @@ const scenes = {
   empty: async (page) => { await page.goto('/acme-printers/trays'); await page.waitForSelector('.empty'); },
   detail: async (page) => { await page.goto('/fleet/machine/m000003'); await page.waitForSelector('.facts'); await page.waitForTimeout(300); },
   'detail-types': async (page) => { await page.goto('/acme-printers/sample/f_id-0003'); await page.waitForSelector('.facts'); },
+  settings: async (page) => { await page.goto('/acme-printers/settings'); await page.waitForSelector('.setting'); },
   jobs: async (page) => { await page.goto('/fleet/jobs'); await page.waitForSelector('.grid-row'); },
   form: async (page) => {
     await table(page);

@@ -96,3 +96,32 @@ describe('modules', () => {
     expect(on.errors).toEqual([]);
   });
 });
+
+describe('settings', () => {
+  test('have the control of their type, and are sent as the command wants them', async () => {
+    on = await stage('/acme-printers/settings');
+    await on.until(() => find('.setting'));
+    const panels = [...document.querySelectorAll<HTMLElement>('.setting')];
+    expect(panels).toHaveLength(4);
+    const every = panels.find((one) => one.textContent?.includes('Ask printers every'))!;
+    expect(every.querySelector('input')!.value).toBe('30 min');
+    expect(every.querySelector('.setting-others')!.textContent).toContain('Machine');
+    const wake = panels.find((one) => one.textContent?.includes('Wake sleeping printers'))!;
+    const save = () => [...wake.querySelectorAll('button')].find((one) => one.textContent === 'Save')!;
+    expect(save().disabled).toBe(true);
+    await act(async () => wake.querySelector<HTMLInputElement>('input[role=switch]')!.click());
+    expect(save().disabled).toBe(false);
+    await act(async () => wake.querySelector('form')!.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true })));
+    const job = await on.until(() => [...on!.world.jobs.values()].find((one) => one.command === 'fleet.change-setting'));
+    expect(job.input).toEqual({ setting: 'acme-printers.wake', value: 'false' });
+  });
+
+  test('say what is wrong with a value before it is sent', async () => {
+    on = await stage('/acme-printers/settings');
+    await on.until(() => find('.setting'));
+    const panel = [...document.querySelectorAll<HTMLElement>('.setting')].find((one) => one.textContent?.includes('Ask printers every'))!;
+    panel.id = 'every';
+    await type('#every input', 'soon');
+    expect(panel.textContent).toContain('Type a duration such as 1h 30m.');
+  });
+});

@@ -127,7 +127,7 @@ function missingText({ property, path }: FormField): string {
   return choicesOf(property) || property['x-options'] ? `Choose ${what.toLowerCase()}.` : `Fill in ${what.toLowerCase()}.`;
 }
 
-function checkValue(property: InputProperty, value: Json): string | undefined {
+export function checkValue(property: InputProperty, value: Json): string | undefined {
   if (Array.isArray(value)) return checkList(property, value);
   if (typeof value === 'number') return checkNumber(property, value);
   if (typeof value === 'string') return checkText(property, value);

@@ -8,8 +8,9 @@ import type { Command, Field, Manifest, Type, View, ViewKind } from './schema';
 export const CORE = 'fleet';
 export const MACHINE_TYPE = `${CORE}.machine`;
 export const JOB_TYPE = `${CORE}.job`;
+export const SETTING_TYPE = `${CORE}.setting`;
 
-const FEATURES = new Set(['view.table', 'view.detail', 'view.form', 'view.cards', 'view.log', 'view.timeline', 'view.markdown', 'streams', 'channel', 'history', 'extend']);
+const FEATURES = new Set(['view.table', 'view.detail', 'view.form', 'view.cards', 'view.log', 'view.timeline', 'view.markdown', 'view.settings', 'streams', 'channel', 'history', 'extend']);
 const ROWS: readonly ViewKind[] = ['table', 'cards', 'log', 'timeline'];
 
 export interface Module {
@@ -112,12 +113,13 @@ export class Registry {
   }
 
   /** What is shown for a view: itself, its fallback, or nothing. */
-  shownAs(found: FoundView, depth = 0): { found: FoundView; as: 'rows' | 'detail' | 'form' | 'markdown' } | undefined {
+  shownAs(found: FoundView, depth = 0): { found: FoundView; as: 'rows' | 'detail' | 'form' | 'settings' | 'markdown' } | undefined {
     const { kind, requires = [], fallback } = found.view;
     const met = requires.every((feature) => FEATURES.has(feature));
     if (met && ROWS.includes(kind) && this.typeOf(found)) return { found, as: 'rows' };
     if (met && kind === 'detail' && this.typeOf(found)) return { found, as: 'detail' };
     if (met && kind === 'form' && found.view.command && this.command(found.view.command, found.module)) return { found, as: 'form' };
+    if (met && kind === 'settings' && this.typeOf(found)?.id === SETTING_TYPE) return { found, as: 'settings' };
     if (met && kind === 'markdown') return { found, as: 'markdown' };
     const other = fallback === undefined || depth > 4 ? undefined : this.view(fallback, found.module);
     return other ? this.shownAs(other, depth + 1) : undefined;

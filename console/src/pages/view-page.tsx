@@ -12,6 +12,7 @@ import { RowsView } from '../table/rows-view';
 
 const DetailPage = lazy(() => import('./detail-page'));
 const FormPage = lazy(() => import('./form-page'));
+const SettingsPage = lazy(() => import('./settings-page'));
 
 interface Props {
   module: string;
@@ -36,6 +37,7 @@ export function ViewPage({ module, view, rowKey, page }: Props) {
         {shown?.as === 'rows' && <RowsPage found={shown.found} page={page} />}
         {shown?.as === 'detail' && <DetailPage found={shown.found} rowKey={rowKey} page={page} />}
         {shown?.as === 'form' && <FormPage found={shown.found} />}
+        {shown?.as === 'settings' && <SettingsPage found={shown.found} />}
         {shown?.as === 'markdown' && (
           <>
             <Heading found={shown.found} />
