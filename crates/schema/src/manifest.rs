@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 pub const CONSOLE_VERSION: &str = "1.0";
 
 /// Features a manifest may require of this host (`requires.features`).
-pub const FEATURES: &[&str] = &["view.table", "view.detail", "view.form", "streams", "channel", "history", "extend"];
+pub const FEATURES: &[&str] =
+    &["view.table", "view.detail", "view.form", "view.settings", "streams", "channel", "history", "extend"];
 
 /// What one plugin is, stores, shows and can do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -307,7 +308,7 @@ impl ViewKind {
     /// Whether the view lists rows of a type.
     pub fn has_rows(self) -> bool {
         use ViewKind::*;
-        matches!(self, Table | Detail | Cards | Tree | Log | Timeline | Chart)
+        matches!(self, Table | Detail | Cards | Tree | Log | Timeline | Chart | Settings)
     }
 }
 

@@ -268,8 +268,13 @@ impl App {
         self
     }
 
+    /// Something operators can set for the site, a group or a machine. The first one brings the view of all of them.
     #[must_use]
     pub fn setting(mut self, name: &str, setting: Setting) -> App {
+        let settings = build::settings(&self.manifest.plugin.name);
+        if !self.manifest.views.iter().any(|view| view.id == settings.id) {
+            self.manifest.views.push(settings);
+        }
         self.manifest.settings.insert(name.to_owned(), setting);
         self
     }

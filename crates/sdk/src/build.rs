@@ -55,6 +55,17 @@ pub(crate) fn table(title: &str, of: &str) -> View {
         .expect("id, kind and title are all a view needs")
 }
 
+/// The settings of a module: rows of the core, which its console shows with the control of each type.
+pub(crate) fn settings(module: &str) -> View {
+    serde_json::from_value(json!({
+        "id": "settings", "kind": "settings", "title": "Settings", "of": "fleet.setting", "icon": "settings",
+        "columns": ["title", "place", "group", "machine", "value", "default", "changed_at", "changed_by"],
+        "filter": [{"field": "module", "op": "eq", "value": module}], "sort": ["title", "place"],
+        "row": ["fleet.change-setting", "fleet.reset-setting"],
+    }))
+    .expect("a view is plain data")
+}
+
 fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|s| {
         s.inline_subschemas = true;
