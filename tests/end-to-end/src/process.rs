@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The folder of the programs that cargo built beside this one.
 pub fn built() -> PathBuf {
     let own = std::env::current_exe().expect("a running program has a path");
-    own.ancestors().nth(2).expect("tests lie in target/<profile>/deps").to_path_buf()
+    own.ancestors().nth(2).expect("tests and examples lie one folder below target/<profile>").to_path_buf()
 }
 
 /// One of the product's programs.
@@ -41,8 +41,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(name: &str, command: &mut Command) -> Result<Running> {
+        Running::start_with_input(name, command, Stdio::null()).map(|(running, _)| running)
+    }
+
+    /// Starts it with this standard input, whose other end is returned where it is a pipe.
+    pub fn start_with_input(name: &str, command: &mut Command, input: Stdio) -> Result<(Running, Option<ChildStdin>)> {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -52,7 +57,8 @@ impl Running {
             reader(child.stdout.take().expect("a pipe was asked for"), lines.clone()),
             reader(child.stderr.take().expect("a pipe was asked for"), lines.clone()),
         ];
-        Ok(Running { name: name.to_owned(), child, lines, readers })
+        let input = child.stdin.take();
+        Ok((Running { name: name.to_owned(), child, lines, readers }, input))
     }
 
     pub fn id(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! Simulated agents for `cargo xtask bench fleet`: each enrols with a join token of its own, connects with mutual TLS,
 //! says hello, sends heartbeats and answers every job at once. It stores nothing, so that the administrator's side is
-//! what is measured. One line of JSON a second on standard output; it ends when standard input closes.
+//! what is measured. Five lines of JSON a second on standard output; it ends when standard input closes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +33,9 @@ struct Line {
     /// Handshakes under way at a time.
     #[arg(long, default_value_t = 200)]
     at_once: usize,
+    /// What every job ends with, as JSON that fits the command.
+    #[arg(long, default_value = "null")]
+    result: serde_json::Value,
 }
 
 #[derive(Default)]
@@ -44,6 +47,8 @@ struct Counters {
     heartbeats: AtomicU64,
     jobs: AtomicU64,
     acknowledged: AtomicU64,
+    /// What every job ends with.
+    result: serde_json::Value,
 }
 
 struct Agent {
@@ -65,7 +70,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (counters, turns) = (Arc::new(Counters::default()), Arc::new(Semaphore::new(line.at_once)));
+    let counters = Counters { result: line.result, ..Counters::default() };
+    let (counters, turns) = (Arc::new(counters), Arc::new(Semaphore::new(line.at_once)));
     let tasks = TaskTracker::new();
     for (number, word) in text.lines().map(str::to_owned).enumerate() {
         let (counters, turns) = (Arc::clone(&counters), Arc::clone(&turns));
@@ -79,12 +85,12 @@ async fn main() -> ExitCode {
             }
         });
     }
-    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
     let (mut input, mut buffer) = (tokio::io::stdin(), [0u8; 64]);
     let begun = Instant::now();
     loop {
         tokio::select! {
-            _ = second.tick() => print(&counters, begun),
+            _ = tick.tick() => print(&counters, begun),
             read = input.read(&mut buffer) => if !matches!(read, Ok(1..)) { return ExitCode::SUCCESS },
         }
     }
@@ -220,7 +226,7 @@ fn answers(message: ToAgent, counters: &Counters) -> Result<Vec<FromAgent>, Fail
             counters.jobs.fetch_add(1, Ordering::Relaxed);
             let job = assign.job;
             let ended_at = jiff::Timestamp::now().to_string();
-            let result = Some(json!({"text": "x".repeat(100)}));
+            let result = Some(counters.result.clone());
             let finished = JobReport::Finished { state: JobState::Succeeded, result, problem: None, ended_at };
             vec![FromAgent::Job { job, report: JobReport::Accepted }, FromAgent::Job { job, report: finished }]
         }
