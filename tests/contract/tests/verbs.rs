@@ -37,6 +37,23 @@ const WRONGS: &[(&str, Becomes)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
+async fn both_transports_tell_the_same_credit() {
+    let mut told = Vec::new();
+    for transport in [Transport::InProcess, Transport::Runner] {
+        let bed = Bed::new(transport).await;
+        bed.load("raw").await;
+        let mut operation = bed.start("raw", "credit", json!({})).await;
+        // The stream is kept and not read, so that nothing is granted.
+        let (_events, result) = follow(&mut operation).await;
+        told.push(result.unwrap());
+    }
+    assert_eq!(told[0], told[1]);
+    let left: Vec<i64> = serde_json::from_value(told[0].clone()).unwrap();
+    assert!(left[..4].windows(2).all(|two| two[1] < two[0]) && left[4] == left[3], "{left:?}");
+    assert_eq!(left[8..], [0, abi::GONE], "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn broken_rules_end_the_operation_and_nothing_else() {
     for transport in [Transport::InProcess, Transport::Runner] {
         let bed = Bed::new(transport).await;

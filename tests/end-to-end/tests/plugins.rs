@@ -12,6 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
     vec![
         Case::new("plugins::a_crash_leaves_the_rest_serving", a_crash_leaves_the_rest_serving).root(namespaces),
+        Case::new("plugins::a_kept_secret_comes_back", a_kept_secret_comes_back).root(namespaces),
         Case::new("plugins::a_broken_library_is_named_with_a_way_out", a_broken_library),
         Case::new("plugins::a_second_plugin_of_one_name_is_refused", a_second_plugin_of_one_name),
     ]
@@ -52,6 +53,22 @@ fn a_crash_leaves_the_rest_serving() -> Result<()> {
     ensure!(machines[0].agent()?.running() && machines[0].agent()?.id() == agent, "the agent was taken along");
     ensure!(state_of(&manager, "counter")?["state"] == "ok", "the administrator's own instance is another one");
     manager.run("hello.greet", &json!({"to": "Ada", "machine": "walnut"}))?;
+    Ok(())
+}
+
+fn a_kept_secret_comes_back() -> Result<()> {
+    let plugins = vec!["counter", "hello"];
+    let (network, site) = site_with_network(Start { plugins, ..Start::default() })?;
+    let manager = site.manager()?;
+    let _machines = arrive(&network, &site, &manager, &["walnut"])?;
+    plugin_is_ready(&manager, "walnut")?;
+    for (command, input) in [
+        ("counter.keep-here", json!({"value": "s3cret"})),
+        ("counter.keep", json!({"value": "s3cret", "machine": "walnut"})),
+    ] {
+        let job = manager.run(command, &input)?;
+        ensure!(job["result"] == json!({"kept": "s3cret", "gone": null}), "{command}: {job}");
+    }
     Ok(())
 }
 

@@ -46,6 +46,20 @@ async fn append_in_steps(ctx: Ctx, args: Append) -> Result<u64> {
     Ok(args.hold_ms)
 }
 
+#[derive(Args)]
+struct Keep {
+    /// What to keep for a moment
+    value: String,
+}
+
+/// Keeps a secret, reads it, and lets it go.
+async fn keep(ctx: Ctx, args: Keep) -> Result<Value> {
+    ctx.set_secret("kept", Some(&args.value)).await?;
+    let kept = ctx.secret("kept").await?;
+    ctx.set_secret("kept", None).await?;
+    Ok(json!({"kept": kept, "gone": ctx.secret("kept").await?}))
+}
+
 /// Ends the whole process it runs in.
 async fn crash(ctx: Ctx, (): ()) -> Result<()> {
     ctx.progress(0.5, "about to end")?;
@@ -76,6 +90,9 @@ fn app() -> App {
         .command_options(|command| here(command, OnInterrupt::Rerun))
         .command("append-on-here", "Append here, going on where it was cut off", append_in_steps)
         .command_options(|command| here(command, OnInterrupt::Resume))
+        .command("keep-here", "Keep a secret here", keep)
+        .command_options(|command| here(command, OnInterrupt::Report))
+        .command("keep", "Keep a secret", keep)
         .command("misfit", "Answer something else", misfit)
         .command_options(declared_misfit)
         .command("misfit-here", "Answer something else here", misfit)

@@ -42,6 +42,7 @@ pub const COMMANDS: &[&str] = &[
     "close-socket",
     "fork-and-abort",
     "confinement",
+    "credit",
 ];
 
 fn info() -> abi::Info {
@@ -96,6 +97,7 @@ impl PluginVerbs for Raw {
             Some("confinement") => {
                 self.say(op, emit::DONE, confinement::tried(payload).to_string().into_bytes());
             }
+            Some("credit") => self.tell_credit(op),
             other => self.misbehave(op, other.unwrap_or("fine")),
         }
     }
@@ -114,6 +116,24 @@ impl Raw {
 
     fn done(&self, op: u64) {
         self.say(op, emit::DONE, br#"{"ok":true}"#.to_vec());
+    }
+
+    /// Ends with the credit it was told to have left after each message and frame, down to none.
+    fn tell_credit(&self, op: u64) {
+        let mut left = vec![
+            self.0.emit(op, emit::OPEN, 1, br#"{"name":"x"}"#.to_vec()),
+            self.say(op, emit::WARN, br#"{"code":"busy","message":"x"}"#.to_vec()),
+            self.say(op, emit::CHECKPOINT, b"1".to_vec()),
+            self.say(op, emit::ROWS, b"[]".to_vec()),
+            self.say(op, emit::PROGRESS, b"{}".to_vec()),
+        ];
+        let half = abi::MAX_FRAME / 2;
+        left.extend((0..3).map(|_| self.0.emit(op, emit::FRAME, 1, vec![0; half])));
+        // One byte more than there is credit for, which is told as -1 by nobody.
+        let last = left.last().copied().unwrap_or_default() - schema::FRAME_COST as i64 + 1;
+        left.push(self.0.emit(op, emit::FRAME, 1, vec![0; usize::try_from(last).unwrap_or_default()]));
+        left.push(self.0.emit(op, emit::FRAME, 99, Vec::new()));
+        self.say(op, emit::DONE, serde_json::json!(left).to_string().into_bytes());
     }
 
     fn misbehave(&self, op: u64, command: &str) {
