@@ -5,6 +5,9 @@ use end_to_end::{Case, Client, Machine, Network, Site, Socket, Start};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+/// Far less than the 35 s in which two missed heartbeats would tell it: a closed connection tells it.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
 pub(crate) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
     vec![
@@ -56,21 +59,21 @@ fn three_machines() -> Result<()> {
         let join = site.join_token(&manager)?;
         let begun = Instant::now();
         machine.join(&join)?;
-        live.wait("the machine arrives live", Duration::from_secs(10), |message| mentions(message, name))
+        live.wait("the machine arrives live", Duration::from_secs(30), |message| mentions(message, name))
             .with_context(|| machine.agent().map(|agent| agent.tail()).unwrap_or_default())?;
         println!("{name} on screen after {:.2} s", begun.elapsed().as_secs_f64());
-        let row = site.machine(&manager, name, "online", Duration::from_secs(5))?;
+        let row = site.machine(&manager, name, "online", AT_ONCE)?;
         let addresses = row["addresses"].as_array().context("no addresses")?;
         ensure!(addresses.iter().any(|one| *one == json!(machine.address.to_string())), "{row}");
         machines.push(machine);
     }
     machines[0].stop()?;
     let begun = Instant::now();
-    site.machine(&manager, "amber", "offline", Duration::from_secs(2))?;
+    site.machine(&manager, "amber", "offline", AT_ONCE)?;
     machines[1].kill()?;
-    site.machine(&manager, "birch", "offline", Duration::from_secs(2))?;
+    site.machine(&manager, "birch", "offline", AT_ONCE)?;
     println!("stopped and killed agents offline after {:.2} s", begun.elapsed().as_secs_f64());
-    site.machine(&manager, "cedar", "online", Duration::from_secs(1))?;
+    site.machine(&manager, "cedar", "online", AT_ONCE)?;
     machines[0].start()?;
     machines[1].start()?;
     for name in ["amber", "birch"] {
