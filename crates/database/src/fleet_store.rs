@@ -17,7 +17,7 @@ const MAX_WARNINGS: i64 = 10_000;
 const NO_KEY: &str = "none";
 const MACHINE: &str =
     "SELECT id, name, addresses, macs, status, last_seen, agent_version, enrolled_at, groups, revoked_at, held,
-    device_key FROM fleet_machine";
+    device_key, certified_from FROM fleet_machine";
 const GROUP: &str = "SELECT id, name, description, machines, created_at FROM fleet_group";
 
 impl<Mode> Lookup for Access<'_, Mode> {
@@ -133,6 +133,12 @@ impl Store for Write<'_> {
         }
         self.changed("fleet.machine", &id.to_string());
         Ok(())
+    }
+
+    fn refuse_older_certificates(&mut self, id: MachineId, from: Timestamp) -> Result<(), Problem> {
+        let update = "UPDATE fleet_machine SET certified_from = ?2 WHERE id = ?1";
+        let known = self.execute(update, params![id.to_string(), micros(from)])? > 0;
+        if known { Ok(()) } else { Err(no_machine(id)) }
     }
 
     fn hold_machine(&mut self, id: MachineId, reason: &str) -> Result<(), Problem> {
@@ -356,6 +362,7 @@ fn read_machine(row: &Row<'_>) -> rusqlite::Result<Machine> {
         revoked_at: row.get::<_, Option<i64>>(9)?.map(time),
         held: row.get(10)?,
         device_key: row.get(11)?,
+        certified_from: row.get::<_, Option<i64>>(12)?.map(time),
     })
 }
 

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, sql: include_str!("../migrations/0002_identity.sql") },
     Migration { number: 3, sql: include_str!("../migrations/0003_identity_of_machines.sql") },
     Migration { number: 4, sql: include_str!("../migrations/0004_plugins_and_sections.sql") },
+    Migration { number: 5, sql: include_str!("../migrations/0005_older_certificates.sql") },
 ];
 
 /// Opens the file for writing, creates it where it is missing and brings it to this program's schema.

@@ -25,6 +25,8 @@ pub struct Machine {
     pub held: Option<String>,
     /// SHA-256 of the public key that its certificates are for, in hex; empty where it is not known.
     pub device_key: String,
+    /// Its certificates that were issued before are refused.
+    pub certified_from: Option<Timestamp>,
 }
 
 impl Machine {

@@ -42,6 +42,9 @@ pub trait Store: Lookup {
 
     fn revoke_machine(&mut self, id: MachineId, now: Timestamp) -> Result<(), Problem>;
 
+    /// Who was this machine before `from` is not any more, also with the same key.
+    fn refuse_older_certificates(&mut self, id: MachineId, from: Timestamp) -> Result<(), Problem>;
+
     /// Refuses a machine's agent until the machine is taken in again. The first reason stays.
     fn hold_machine(&mut self, id: MachineId, reason: &str) -> Result<(), Problem>;
 

@@ -29,7 +29,7 @@ pub const AGENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const SERVER_LIFE: SignedDuration = SignedDuration::from_hours(24 * 397);
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 20);
 /// Clocks that differ by less than this make no trouble.
-const SKEW: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const SKEW: SignedDuration = SignedDuration::from_hours(24);
 const LONGEST_REQUEST: usize = 4096;
 
 /// What the caller can do something about.

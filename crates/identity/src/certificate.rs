@@ -105,6 +105,11 @@ impl AgentIdentity {
         })
     }
 
+    /// When the site issued it, to the second.
+    pub fn issued_at(&self) -> Timestamp {
+        self.not_before.saturating_add(crate::ca::SKEW).unwrap_or(Timestamp::MAX)
+    }
+
     /// Whether the certificate's time is over. Such an agent may renew and nothing else.
     pub fn expired(&self, now: Timestamp) -> bool {
         now > self.not_after

@@ -160,7 +160,7 @@ fn renew(context: &Context, caller: &Caller, csr: &str) -> Result<ToAgent, End> 
 /// gets no certificate for a key of its own.
 fn renewal(context: &Context, caller: &Caller, csr: &str) -> Result<AgentCertificate, Problem> {
     let csr = enrolment::decoded(csr)?;
-    if identity::ca::key_of_request(&csr).map_err(enrolment::problem)? != caller.key {
+    if identity::ca::key_of_request(&csr).map_err(enrolment::problem)? != caller.identity.key {
         let problem = Problem::new(Code::PermissionDenied, "A certificate is renewed for the same key only.");
         context.sink.suspicion(caller.machine, problem.clone());
         return Err(problem);
@@ -185,7 +185,7 @@ async fn connected(
     let _leave = Leave { context, session: &session };
     context.presence.changed(machine, Status::Online, (context.clock)());
     // A machine that was revoked between the look at its certificate and the entry into the registry.
-    if let Ok(super::Standing::Refused(problem)) = context.directory.standing(machine, caller.key).await {
+    if let Ok(super::Standing::Refused(problem)) = context.directory.standing(&caller.identity).await {
         return Err(End::Said(ToAgent::Revoked { reason: problem.to_string() }));
     }
     if let Err(problem) = context.directory.facts(machine, conversions::facts(hello.evidence.facts.clone())).await {

@@ -4,7 +4,7 @@ use database::{Database, Error, Write};
 use fleet::{Facts, Lookup, Machine, MachineId, NewMachine, Presence, Store};
 use futures::future::BoxFuture;
 use identity::audit::Entry;
-use identity::{ActorKind, Fingerprint, JoinSecret, audit, join};
+use identity::{ActorKind, AgentIdentity, Fingerprint, JoinSecret, audit, join};
 use jiff::Timestamp;
 use schema::{Code, Problem};
 
@@ -22,6 +22,8 @@ pub struct Enrolled {
     pub machine: MachineId,
     /// False where the answer to the same enrolment is asked for once more.
     pub is_new_here: bool,
+    /// Who was this machine before is not any more.
+    pub takes_a_place: bool,
 }
 
 /// The machines of the site as stored.
@@ -35,8 +37,8 @@ pub trait Directory: Send + Sync + 'static {
         facts: Facts,
         from: String,
     ) -> BoxFuture<'_, Result<Enrolled, Problem>>;
-    /// Whether the holder of `key` may be this machine.
-    fn standing(&self, machine: MachineId, key: Fingerprint) -> BoxFuture<'_, Result<Standing, Problem>>;
+    /// Whether the holder of this certificate is the machine that it names.
+    fn standing(&self, identity: &AgentIdentity) -> BoxFuture<'_, Result<Standing, Problem>>;
     /// Refuses a machine from now on, also after a restart, until it is enrolled as [`way_back`] says.
     fn hold(&self, machine: MachineId, reason: String) -> BoxFuture<'_, Result<(), Problem>>;
     fn presence(&self, batch: Vec<Presence>) -> BoxFuture<'_, Result<(), Problem>>;
@@ -60,6 +62,9 @@ impl Directory for Database {
                 let name = schema::neutral_text(&facts.name);
                 let machine = NewMachine { id: enrolled.machine, device_key: key.to_string(), facts };
                 Store::enrol(write, &machine, now)?;
+                if enrolled.takes_a_place {
+                    Store::refuse_older_certificates(write, machine.id, now)?;
+                }
                 let entry = Entry::of(ActorKind::Agent, name, "machine.enrol");
                 audit::append(write, entry.on(machine.id.to_string()).from(from), now)?;
                 Ok(enrolled)
@@ -68,10 +73,15 @@ impl Directory for Database {
         })
     }
 
-    fn standing(&self, machine: MachineId, key: Fingerprint) -> BoxFuture<'_, Result<Standing, Problem>> {
+    fn standing(&self, identity: &AgentIdentity) -> BoxFuture<'_, Result<Standing, Problem>> {
+        let (machine, key, issued) = (MachineId::from_uuid(identity.machine), identity.key, identity.issued_at());
         Box::pin(async move {
             let known = self.read(move |read| Ok(read.machine(machine)?)).await?;
-            Ok(refusal(machine, known.as_ref(), key).map_or(Standing::Good, Standing::Refused))
+            let from = known.as_ref().and_then(|machine| machine.certified_from);
+            // Certificates know whole seconds.
+            let is_older = from.is_some_and(|from| issued.as_second() < from.as_second());
+            let refused = refusal(machine, known.as_ref(), key).or_else(|| is_older.then(|| replaced(machine)));
+            Ok(refused.map_or(Standing::Good, Standing::Refused))
         })
     }
 
@@ -109,7 +119,7 @@ fn admit(write: &mut Write<'_>, secret: &JoinSecret, key: Fingerprint, now: Time
             }
         }
     }
-    Ok(Enrolled { machine, is_new_here: !is_repeat })
+    Ok(Enrolled { machine, is_new_here: !is_repeat, takes_a_place: token.machine.is_some() && !is_repeat })
 }
 
 /// Why the holder of `key` is not this machine.
@@ -123,11 +133,15 @@ fn refusal(id: MachineId, known: Option<&Machine>, key: Fingerprint) -> Option<P
     } else if let Some(reason) = &machine.held {
         Problem::new(Code::PermissionDenied, reason)
     } else if !machine.device_key.is_empty() && machine.device_key != key.to_string() {
-        denied("another device took this machine's place")
+        return Some(replaced(id));
     } else {
         return None;
     };
     Some(refused.fix(way_back(id)))
+}
+
+fn replaced(id: MachineId) -> Problem {
+    denied("another device took this machine's place").fix(way_back(id))
 }
 
 /// How a machine comes back that is refused.

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use identity::{AgentIdentity, Fingerprint};
+use identity::AgentIdentity;
 use link::{Socket, TlsSocket};
 use schema::{Code, Problem};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub(super) struct Peer {
 /// An agent whose certificate is of this site and not revoked.
 pub(super) struct Caller {
     pub(super) machine: MachineId,
-    pub(super) key: Fingerprint,
+    pub(super) identity: AgentIdentity,
     pub(super) expired: bool,
     pub(super) place: Arc<Place>,
 }
@@ -65,10 +65,10 @@ async fn caller(context: &Context, peer: &Peer) -> Result<Caller, Problem> {
         Problem::new(Code::Unauthenticated, "A certificate of this site is needed.").fix("Enrol with a join token.")
     })?;
     let machine = MachineId::from_uuid(identity.machine);
-    match context.directory.standing(machine, identity.key).await? {
+    match context.directory.standing(identity).await? {
         Standing::Good => {
             let expired = identity.expired((context.clock)());
-            Ok(Caller { machine, key: identity.key, expired, place: Arc::clone(place) })
+            Ok(Caller { machine, identity: identity.clone(), expired, place: Arc::clone(place) })
         }
         Standing::Refused(problem) => Err(problem),
     }

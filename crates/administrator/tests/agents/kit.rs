@@ -10,7 +10,7 @@ use database::{Database, Write};
 use fleet::{Facts, Lookup, MachineId, Presence, Status, Store};
 use futures::future::BoxFuture;
 use identity::tls::{Trust, agent_config};
-use identity::{DeviceKey, Fingerprint, JoinSecret, JoinToken, SiteCa, StoredJoin};
+use identity::{AgentIdentity, DeviceKey, Fingerprint, JoinSecret, JoinToken, SiteCa, StoredJoin};
 use jiff::{SignedDuration, Timestamp};
 use link::{Dialer, Receiver, Sender, Socket};
 use parking_lot::Mutex;
@@ -145,8 +145,8 @@ impl Directory for Watched {
     ) -> BoxFuture<'_, Result<Enrolled, Problem>> {
         self.database.enrol(secret, key, facts, from)
     }
-    fn standing(&self, machine: MachineId, key: Fingerprint) -> BoxFuture<'_, Result<Standing, Problem>> {
-        self.database.standing(machine, key)
+    fn standing(&self, identity: &AgentIdentity) -> BoxFuture<'_, Result<Standing, Problem>> {
+        self.database.standing(identity)
     }
     fn hold(&self, machine: MachineId, reason: String) -> BoxFuture<'_, Result<(), Problem>> {
         self.database.hold(machine, reason)

@@ -1,8 +1,10 @@
 //! Machines that were revoked, removed or held, and the one way back.
 
 use crate::kit::{Event, Kit, Machine, greet};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fleet::MachineId;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use link::DialError;
 use protocol::ToAgent;
 use schema::{Code, Problem};
@@ -93,6 +95,27 @@ async fn a_device_with_the_machines_own_token_is_that_machine_again() {
     let late = kit.enrol_with(&token, &old.key).await.unwrap_err();
     assert!(late.message.contains("Another device"), "{late}");
     assert!(kit.agents.connected(new.id));
+}
+
+#[tokio::test]
+async fn the_copy_of_a_device_that_came_back_with_its_old_key_stays_out() {
+    let mut kit = Kit::start().await;
+    let mut right = cloned(&mut kit).await;
+    // What the copy holds was issued some time before the right device comes back.
+    let before = Timestamp::now() - SignedDuration::from_secs(10);
+    let issued = kit.ca.issue_agent(right.id.into(), &right.key.request().unwrap(), before).unwrap();
+    let copied = issued.der.to_vec();
+    right.certificate = copied.clone();
+    let token = kit.token_for(Some(right.id), HOUR);
+    let reply = kit.enrol_with(&token, &right.key).await.unwrap();
+    assert!(turned_away(&kit, &right).await.message.contains("Another device"), "with what it held before");
+    right.certificate = STANDARD.decode(&reply.certificate).unwrap();
+    let _session = kit.connect(&mut right).await;
+    let Err(DialError::Refused(problem)) = kit.dialer_with(copied, &right.key).websocket("/link").await else {
+        panic!()
+    };
+    assert!(problem.message.contains("Another device"), "{problem}");
+    assert!(kit.agents.connected(right.id) && kit.stored(right.id).is_allowed());
 }
 
 #[tokio::test]
