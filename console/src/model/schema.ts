@@ -46,7 +46,7 @@ export interface Type {
   status?: string;
   fields: Record<string, Field>;
   stored?: { history?: boolean; retention?: string };
-  computed?: { answered_by: 'administrator' | 'machine'; subscribe?: boolean };
+  computed?: { answered_by: 'administrator' | 'machine' };
   extend?: boolean;
   extends?: { type: string; fields?: string[] };
 }

@@ -89,6 +89,11 @@ impl Check<'_> {
             "plugin.title",
             "a title has 1 to 60 bytes",
         );
+        self.require(
+            info.requires.console.as_deref().is_none_or(|range| is_within(CONSOLE_VERSION, range)),
+            "plugin.requires.console",
+            format!("this host has console {CONSOLE_VERSION}, and the plugin was made for another one"),
+        );
         for (n, feature) in info.requires.features.iter().enumerate() {
             self.require(
                 FEATURES.contains(&feature.as_str()),
@@ -314,6 +319,27 @@ fn is_global_id(text: &str) -> bool {
     (3..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
+/// Whether a version `major.minor` is in a range of conditions, as in `>=1.0 <2`; one that cannot be read holds nowhere.
+fn is_within(version: &str, range: &str) -> bool {
+    let read = |text: &str| {
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    let Some(version) = read(version) else { return false };
+    range.split_whitespace().all(|condition| {
+        let operator = condition.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let Some(bound) = read(&condition[operator.len()..]) else { return false };
+        match operator {
+            ">=" => version >= bound,
+            ">" => version > bound,
+            "<=" => version <= bound,
+            "<" => version < bound,
+            "=" | "" => version == bound,
+            _ => false,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +384,7 @@ mod tests {
                 "commands[0].input.properties.subnet:",
                 Box::new(|m| m["commands"][0]["input"]["properties"]["subnet"]["type"] = json!("wrong")),
             ),
+            ("plugin.requires.console:", Box::new(|m| m["plugin"]["requires"] = json!({"console": ">=1.1 <2"}))),
             (
                 "plugin.requires.features[0]:",
                 Box::new(|m| m["plugin"]["requires"] = json!({"features": ["view.hologram"]})),

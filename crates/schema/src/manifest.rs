@@ -203,8 +203,6 @@ pub struct Stored {
 #[serde(deny_unknown_fields)]
 pub struct Computed {
     pub answered_by: AnsweredBy,
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub subscribe: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -153,7 +153,7 @@ impl App {
         F: Fn(Ctx, Query) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(Vec<T>, Option<String>)>> + Send + 'static,
     {
-        let computed = Some(Computed { answered_by: by, subscribe: false });
+        let computed = Some(Computed { answered_by: by });
         let kind = Type { stored: None, computed, ..T::declare() };
         self.manifest.types.insert(T::NAME.to_owned(), kind);
         let function = Arc::new(function);
