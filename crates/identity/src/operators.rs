@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
+/// What the first operator goes by until set-up; nobody else may take it.
+const FIRST: &str = "first operator";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OperatorId(pub Uuid);
@@ -51,7 +54,7 @@ impl Operator {
         Actor {
             kind: ActorKind::Operator,
             id: self.id.0,
-            name: self.name.clone(),
+            name: if self.awaits_set_up() { FIRST.to_owned() } else { self.name.clone() },
             role: self.role,
             maker_role: None,
             reach: Reach::Everything,
@@ -113,11 +116,13 @@ pub fn check_name(name: &str) -> Result<String, OperatorError> {
     if fits { Ok(name.to_owned()) } else { Err(OperatorError::Name) }
 }
 
-/// Makes the first operator where there is none; returns the one that still awaits set-up.
+/// Makes the first operator where there is none; returns the one that still awaits set-up. As soon as there is a manager
+/// with a name there is none that awaits it.
 ///
 /// # Errors
 /// Those of the store.
 pub fn first_operator<S: Store>(store: &mut S, now: Timestamp) -> Result<Option<Operator>, S::Error> {
+    close_set_up(store)?;
     let operators = store.operators()?;
     if let Some(waiting) = operators.iter().find(|o| o.awaits_set_up()) {
         return Ok(Some(waiting.clone()));
@@ -176,7 +181,19 @@ pub fn create_operator<S: Store>(
     };
     let operator = Operator { id: OperatorId(Uuid::now_v7()), name, role, password, created_at: now };
     store.insert_operator(&operator)?;
+    close_set_up(store)?;
     Ok(Ok(operator))
+}
+
+/// Removes the operator that awaits set-up where there is a manager with a name, and with it its sessions and links.
+fn close_set_up<S: Store>(store: &mut S) -> Result<(), S::Error> {
+    let operators = store.operators()?;
+    let is_over = operators.iter().any(|o| o.role == Role::Manager && !o.awaits_set_up());
+    for waiting in operators.iter().filter(|o| is_over && o.awaits_set_up()) {
+        // It is not the last manager.
+        let _ = remove_operator(store, waiting.id)?;
+    }
+    Ok(())
 }
 
 fn free_name<S: Store>(store: &S, name: &str) -> Result<Result<String, OperatorError>, S::Error> {
@@ -185,6 +202,7 @@ fn free_name<S: Store>(store: &S, name: &str) -> Result<Result<String, OperatorE
         Err(error) => return Ok(Err(error)),
     };
     Ok(match store.operator_by_name(&fold(&name))? {
+        _ if fold(&name) == FIRST => Err(OperatorError::Taken(name)),
         Some(_) => Err(OperatorError::Taken(name)),
         None => Ok(name),
     })
@@ -228,6 +246,7 @@ pub fn set_role<S: Store>(store: &mut S, id: OperatorId, role: Role) -> Result<R
     if operator.role != role {
         store.update_operator(&Operator { role, ..operator })?;
         store.delete_sessions_of(id)?;
+        close_set_up(store)?;
     }
     Ok(Ok(()))
 }

@@ -1,7 +1,7 @@
 //! Who may do what, and what ends a session. The grants are written by hand here, not read from the product.
 
 use anyhow::{Context, Result, ensure};
-use end_to_end::{Case, Client, Site, Socket};
+use end_to_end::{Case, Client, Site, Socket, Start};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -13,6 +13,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("operators::grants_are_exactly_as_written", grants_are_exactly_as_written),
         Case::new("operators::foreign_origins_are_refused", foreign_origins_are_refused),
         Case::new("operators::set_up_is_unreachable_once_done", set_up_is_unreachable_once_done),
+        Case::new("operators::a_manager_with_a_name_ends_the_set_up", a_named_manager_ends_the_set_up),
+        Case::new("operators::streams_and_events_follow_the_grants", streams_and_events_follow_the_grants),
         Case::new("operators::sessions_end", sessions_end),
         Case::new("operators::guessing_passwords_is_slow", guessing_passwords_is_slow),
     ]
@@ -42,6 +44,8 @@ const VIEWS: &[(&str, Grants)] = &[
     ("fleet/tokens", AUDIT),
     ("fleet/audit", AUDIT),
     ("fleet/audit-record", AUDIT),
+    ("hello/greetings", ALL),
+    ("inventory/hardware", ALL),
 ];
 
 const COMMANDS: &[(&str, Grants)] = &[
@@ -62,6 +66,7 @@ const COMMANDS: &[(&str, Grants)] = &[
     ("fleet.create-token", MANAGE),
     ("fleet.revoke-token", MANAGE),
     ("hello.greet", RUN),
+    ("inventory.scan", RUN),
 ];
 
 const OTHERS: &[(&str, &str, Grants)] = &[
@@ -127,19 +132,21 @@ fn cancel_needs_the_right_to_run(clients: &[Client]) -> Result<()> {
     Ok(())
 }
 
-/// Every view and command of the core stands in the tables above.
+/// Every view and command of the core and of every shipped plugin stands in the tables above.
 fn nothing_is_missing(manager: &Client) -> Result<()> {
     let manifests = manager.get("/api/v1/manifests")?.ok()?;
-    let fleet = manifests.as_array().and_then(|list| list.first()).context("no manifest")?;
+    let manifests = manifests.as_array().context("no manifests")?;
+    ensure!(manifests.len() == 1 + end_to_end::site::SHIPPED.len(), "{} modules", manifests.len());
     let declared = |list: &str, mark: char| -> BTreeSet<String> {
-        let ids = fleet[list].as_array().into_iter().flatten().filter_map(|one| one["id"].as_str());
-        ids.map(|id| format!("fleet{mark}{id}")).collect()
+        let of = |manifest: &Value| -> Vec<String> {
+            let name = manifest["plugin"]["name"].as_str().unwrap_or_default().to_owned();
+            let ids = manifest[list].as_array().into_iter().flatten().filter_map(|one| one["id"].as_str());
+            ids.map(|id| format!("{name}{mark}{id}")).collect()
+        };
+        manifests.iter().flat_map(of).collect()
     };
-    let written = |table: &[(&str, Grants)]| -> BTreeSet<String> {
-        table.iter().map(|(name, _)| (*name).to_owned()).filter(|name| name.starts_with("fleet")).collect()
-    };
-    let views = declared("views", '/');
-    let commands = declared("commands", '.');
+    let written = |table: &[(&str, Grants)]| table.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let (views, commands) = (declared("views", '/'), declared("commands", '.'));
     ensure!(views == written(VIEWS), "views: {:?}", views.symmetric_difference(&written(VIEWS)));
     ensure!(commands == written(COMMANDS), "commands: {:?}", commands.symmetric_difference(&written(COMMANDS)));
     Ok(())
@@ -273,6 +280,86 @@ fn set_up_is_unreachable_once_done() -> Result<()> {
     }
     site.session("/api/v1/session", &json!({"name": "ada", "password": "a long enough password 1"}))?;
     Ok(())
+}
+
+fn a_named_manager_ends_the_set_up() -> Result<()> {
+    let mut site = Site::new()?;
+    let first = site.signed_in()?;
+    let records = site.client("auditor")?.rows("fleet/audit")?;
+    ensure!(records.iter().any(|r| r["action"] == "session.open" && r["operator"] == "first operator"), "{records:?}");
+    let person = json!({"name": "ada", "role": "manager", "password": "a long enough password 1"});
+    site.manager()?.run("fleet.create-operator", &person)?;
+    let body = json!({"name": "mallory", "password": "a long enough password 2"});
+    ensure!(first.get("/api/v1/session")?.status == 401, "the nameless operator still has a session");
+    first.post("/api/v1/session/setup", &body)?.refusal(401)?;
+    for _ in 0..2 {
+        site.stop()?;
+        site.start()?;
+        ensure!(!site.sign_in.contains("/sign-in/"), "a link is printed: {}", site.sign_in);
+        let operators = site.manager()?.rows("fleet/operators")?;
+        ensure!(operators.len() == 1 && operators[0]["name"] == "ada", "{operators:?}");
+    }
+    let ada = site.session("/api/v1/session", &json!({"name": "ada", "password": "a long enough password 1"}))?;
+    ada.post("/api/v1/session/setup", &body)?.refusal(404)?;
+    Ok(())
+}
+
+/// A WebSocket needs the right, an origin of its own where it comes with a cookie, and a credential at all.
+fn streams_and_events_follow_the_grants() -> Result<()> {
+    let mut site = Site::with(Start { plugins: vec!["echo"], local_agent: true, ..Start::default() })?;
+    let person = set_up(&site, "ada", "a long enough password 1")?;
+    let manager = site.manager()?;
+    crate::jobs::own_plugin_is_ready(&manager)?;
+    let machine = end_to_end::soon("this machine has the plugin", || {
+        let rows = manager.rows("fleet/plugins")?;
+        Ok(rows.into_iter().find(|row| row["role"] == "machine" && row["state"] == "ok"))
+    })?["machine"]["id"]
+        .clone();
+    let id = manager.submit("echo.shout", &json!({"machine": machine}))?;
+    manager.job_in(&id, &["running"])?;
+    let (stream, events) = (format!("/api/v1/jobs/{id}/streams/terminal"), format!("/api/v1/jobs/{id}/events"));
+    let status = |client: &Client, path: &str| -> Result<u16> { Ok(Socket::open(client, path)?.err().unwrap_or(101)) };
+    for (role, granted) in ROLES.iter().zip(RUN) {
+        let client = site.client(role)?;
+        ensure!(status(&client, &events)? == 101, "events as {role}");
+        if !granted {
+            ensure!(status(&client, &stream)? == 403, "a stream as {role}");
+        }
+    }
+    let cookie = person.headers().iter().find(|(name, _)| name == "cookie").context("no cookie")?.1.clone();
+    let bare = site.stranger().with("cookie", &cookie);
+    for path in [&stream, &events] {
+        for origin in ["null", "http://evil.example", ""] {
+            ensure!(status(&bare.with("origin", origin), path)? == 403, "{path} from {origin}");
+        }
+        ensure!(status(&bare, path)? == 403, "{path} without an origin");
+        let nobody = site.stranger().with("origin", &site.url);
+        ensure!(status(&nobody, path)? == 401, "{path} without a credential");
+        ensure!(status(&nobody.bearer("bw_wrong"), path)? == 401, "{path} with a wrong credential");
+    }
+    demoted_makers_lose_their_stream(&site, &person, &stream)?;
+    manager.post(&format!("/api/v1/jobs/{id}/cancel"), &json!({}))?;
+    site.stop()
+}
+
+/// The token of an operator who may not run commands any more keeps no stream of one.
+fn demoted_makers_lose_their_stream(site: &Site, manager: &Client, stream: &str) -> Result<()> {
+    let ben = json!({"name": "ben", "role": "manager", "password": "a long enough password 2"});
+    let id = manager.run("fleet.create-operator", &ben)?["result"]["id"].clone();
+    let session = site.session("/api/v1/session", &json!({"name": "ben", "password": "a long enough password 2"}))?;
+    let job = session.run("fleet.create-token", &json!({"name": "bens", "role": "operator"}))?;
+    let token = job["result"]["token"].as_str().context("no token")?.to_owned();
+    let program = site.stranger().bearer(&token);
+    let mut socket = Socket::open(&program, stream)?.map_err(|status| anyhow::anyhow!("stream: {status}"))?;
+    socket.send_bytes(b"here".to_vec())?;
+    end_to_end::soon("the command answers", || {
+        Ok(matches!(socket.message()?, tungstenite::Message::Binary(bytes) if *bytes == *b"HERE").then_some(()))
+    })?;
+    manager.run("fleet.set-role", &json!({"operator": id, "role": "auditor"}))?;
+    end_to_end::soon("the stream ends with the right", || match socket.message() {
+        Err(_) | Ok(tungstenite::Message::Close(_)) => Ok(Some(())),
+        Ok(_) => Ok(None),
+    })
 }
 
 fn sessions_end() -> Result<()> {

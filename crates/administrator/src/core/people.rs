@@ -25,6 +25,8 @@ pub(super) async fn create_operator(asked: &Asked<'_>, input: NewOperator) -> Re
         Ok(made.map_err(Problem::from)?)
     };
     let operator = asked.app.database.write(write).await?;
+    // A manager with a name ends the set-up, and with it the sessions of the first operator.
+    asked.app.grants_changed.send_replace(());
     Ok(json!({"id": operator.id}))
 }
 

@@ -39,6 +39,24 @@ fn set_up_happens_once_and_there_are_no_default_credentials() {
 }
 
 #[test]
+fn a_manager_with_a_name_ends_the_set_up() {
+    let mut store = Memory::default();
+    let first = first_operator(&mut store, now()).unwrap().unwrap();
+    assert_eq!(first.actor().name, "first operator");
+    let secret = open_session(&mut store, first.id, now()).unwrap();
+    let link = sign_in_link(&mut store, first.id, now()).unwrap();
+    let ben = create_operator(&mut store, "Ben", Role::Operator, None, now()).unwrap().unwrap();
+    assert!(first_operator(&mut store, now()).unwrap().is_some(), "nobody could manage the site");
+    assert!(create_operator(&mut store, "First Operator", Role::Auditor, None, now()).unwrap().is_err());
+    set_role(&mut store, ben.id, Role::Manager).unwrap().unwrap();
+    assert_eq!(first_operator(&mut store, now()).unwrap(), None);
+    assert!(resume_session(&store, secret.reveal(), now()).unwrap().is_none());
+    assert!(use_link(&mut store, link.reveal(), now()).unwrap().is_none());
+    assert!(set_up(&mut store, first.id, "Eve", "hash".into()).unwrap().is_err());
+    assert_eq!(remove_operator(&mut store, ben.id).unwrap(), Err(OperatorError::LastManager));
+}
+
+#[test]
 fn a_name_is_one_persons_however_it_is_written() {
     let (mut store, _) = site();
     let taken = create_operator(&mut store, "ADA ", Role::Auditor, None, now()).unwrap();
