@@ -1,17 +1,25 @@
 //! Talks to an administrator over its HTTP interface; nothing else of the command line knows addresses or tokens.
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use schema::{Code, Object, Problem};
 use serde_json::Value;
 use std::env;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::Request;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 /// An administrator that commands are sent to.
+#[derive(Clone)]
 pub(crate) struct Client {
     base: String,
     token: Option<String>,
+    /// The site's certificate authority as PEM.
+    authority: Option<Vec<u8>>,
     agent: Agent,
 }
 
@@ -28,12 +36,13 @@ impl Client {
         let base = env::var("BAILIWICK_URL").unwrap_or_else(|_| "http://127.0.0.1:8640".into());
         let base = base.trim_end_matches('/').to_owned();
         let token = env::var("BAILIWICK_TOKEN").ok().filter(|token| !token.is_empty());
-        let mut tls = TlsConfig::builder();
+        let (mut tls, mut authority) = (TlsConfig::builder(), None);
         if let Some(file) = env::var_os("BAILIWICK_CA") {
             let pem = std::fs::read(&file).with_context(|| format!("reading BAILIWICK_CA, {}", file.display()))?;
             let certificate =
                 Certificate::from_pem(&pem).map_err(|e| anyhow!("BAILIWICK_CA holds no certificate: {e}"))?;
             tls = tls.root_certs(RootCerts::new_with_certs(&[certificate.to_owned()]));
+            authority = Some(pem);
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -42,7 +51,7 @@ impl Client {
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .tls_config(tls.build())
             .build();
-        Ok(Client { base, token, agent: config.into() })
+        Ok(Client { base, token, authority, agent: config.into() })
     }
 
     /// `GET path` as JSON.
@@ -76,6 +85,35 @@ impl Client {
         }
         let response = request.send_json(body).map_err(|e| self.unreachable(e))?;
         read(response)
+    }
+
+    /// Where to connect for a WebSocket at `path`, and what to ask there.
+    pub(crate) fn socket_request(&self, path: &str) -> Result<(String, Request<()>)> {
+        let base = url::Url::parse(&self.base).context("BAILIWICK_URL is no address")?;
+        let host = base.host_str().context("BAILIWICK_URL names no host")?;
+        let address = format!("{host}:{}", base.port_or_known_default().unwrap_or(80));
+        let scheme = if base.scheme() == "https" { "wss" } else { "ws" };
+        let mut request = format!("{scheme}://{address}{path}").into_client_request()?;
+        if let Some(token) = &self.token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
+        }
+        Ok((address, request))
+    }
+
+    /// How to speak TLS to the administrator; `None` where it is on plain HTTP, on this very machine.
+    pub(crate) fn tls_config(&self) -> Result<Option<Arc<rustls::ClientConfig>>> {
+        if !self.base.starts_with("https://") {
+            return Ok(None);
+        }
+        let pem = self.authority.as_ref().context("set BAILIWICK_CA to a file with the site's authority")?;
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(pem).map_err(|e| anyhow!("BAILIWICK_CA holds no certificate: {e}"))?)?;
+        let config = rustls::ClientConfig::builder_with_provider(identity::tls::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Some(Arc::new(config)))
     }
 
     fn request(&self, path: &str) -> Result<ureq::http::Response<Body>> {

@@ -9,6 +9,7 @@ mod remote;
 mod serve;
 mod standalone;
 mod state;
+mod streams;
 mod watch;
 
 use schema::{Code, Problem};

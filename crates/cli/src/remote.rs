@@ -1,8 +1,9 @@
 //! Words of modules: read from the administrator's manifests, run over its interface.
 
 use crate::client::Client;
+use crate::streams::Streams;
 use crate::watch;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ArgMatches;
 use jiff::Timestamp;
 use schema::{JobState, Manifest, Object, Problem};
@@ -124,6 +125,7 @@ fn run_command(client: &Client, manifests: &[Manifest], mut call: CommandCall) -
     if !watch::agreed(command, &call)? {
         return Ok(ExitCode::from(JobState::Cancelled.exit_code()));
     }
+    let streams = Streams::bind(command, &call.streams)?;
     let mut body = call.input.clone();
     match (call.machines.as_slice(), &call.group) {
         ([], None) => {}
@@ -141,6 +143,9 @@ fn run_command(client: &Client, manifests: &[Manifest], mut call: CommandCall) -
         watch::print_value(&json!({"job": job}), call.output, Some("job"))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let takes_stdout = streams.takes_stdout;
+    let carried = streams.carry(client, &job)?;
     let ended = watch::follow(client, &job)?;
-    watch::print_end(command, &ended, call.output)
+    carried.join().map_err(|_| anyhow!("carrying the streams failed"))?;
+    if takes_stdout { watch::say_end(&ended) } else { watch::print_end(command, &ended, call.output) }
 }

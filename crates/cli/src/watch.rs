@@ -82,8 +82,7 @@ pub(crate) fn follow(client: &Client, job: &str) -> Result<Value> {
     let live = std::io::stderr().is_terminal();
     loop {
         let now = client.get(&format!("/api/v1/jobs/{job}"))?;
-        let state =
-            now.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")?;
+        let state = state_of(&now)?;
         let line = progress_line(&now, state);
         if line != shown {
             if live {
@@ -111,17 +110,26 @@ fn progress_line(job: &Value, state: JobState) -> String {
     format!("{}{percent} {}", state.as_str(), neutral_text(text)).trim_end().to_owned()
 }
 
-/// Prints what became of a job; the exit code says it too.
-pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Result<ExitCode> {
-    let state = job.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")?;
+/// Says what went wrong with a job, if anything; the exit code says it too.
+pub(crate) fn say_end(job: &Value) -> Result<ExitCode> {
     for child in job.get("children").and_then(Value::as_array).into_iter().flatten() {
         complain(child);
     }
     complain(job);
+    Ok(ExitCode::from(state_of(job)?.exit_code()))
+}
+
+fn state_of(job: &Value) -> Result<JobState> {
+    job.get("state").and_then(Value::as_str).and_then(JobState::parse).context("a job without a state")
+}
+
+/// Prints what became of a job; the exit code says it too.
+pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Result<ExitCode> {
+    let (state, code) = (state_of(job)?, say_end(job)?);
     let result = job.get("result").cloned().unwrap_or_default();
     let print = command.cli.as_ref().and_then(|hints| hints.print.as_deref());
     if format == Format::Table && print.is_none() && result.is_null() {
-        return Ok(ExitCode::from(state.exit_code()));
+        return Ok(code);
     }
     match print {
         Some(field) if format == Format::Table && state == JobState::Succeeded => {
@@ -131,7 +139,7 @@ pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Resul
         // A program gets the whole job: its state, result and problem.
         _ => print_value(job, format, None)?,
     }
-    Ok(ExitCode::from(state.exit_code()))
+    Ok(code)
 }
 
 fn complain(job: &Value) {

@@ -11,6 +11,7 @@ mod jobs;
 mod machines;
 mod operators;
 mod plugins;
+mod streams;
 mod surface;
 mod trust;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         contract::cases(),
         jobs::cases(),
         crash::cases(),
+        streams::cases(),
         surface::cases(),
         audit::cases(),
         operators::cases(),

@@ -17,16 +17,20 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use fleet::MachineId;
-use jobs::Job;
+use jobs::{Job, JobId};
 use plugin_host::Duplex;
-use schema::{Code, Problem};
+use schema::{Code, JobState, Problem, StreamDirection};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 /// Bytes that may come before the client grants more.
 const FIRST_CREDIT: u64 = 256 * 1024;
+/// Longest time a client may take to close its end.
+const CLOSING: Duration = Duration::from_secs(5);
 /// Largest message from a client.
 const MAX_MESSAGE: usize = 1024 * 1024;
 /// Most credit a client may pile up.
@@ -49,10 +53,13 @@ pub(super) async fn attach(
 ) -> Answer<Response> {
     let job = find(&app, parse(&id)?).await?;
     app.may_command(&caller, &job.command)?;
-    check(&app, &job, &stream)?;
+    let direction = check(&app, &job, &stream)?;
     Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |mut socket| async move {
         let served = match open(&app, &job, &stream).await {
-            Ok(duplex) => bridge(&app, caller, &job.command, duplex, &mut socket).await,
+            Ok(duplex) => {
+                let both = direction != StreamDirection::Out;
+                Bridge { app: &app, caller, command: &job.command, both }.carry(duplex, &mut socket).await
+            }
             Err(problem) => socket.send(Message::text(json!({"error": problem}).to_string())).await,
         };
         if let Err(error) = served {
@@ -61,7 +68,7 @@ pub(super) async fn attach(
     }))
 }
 
-fn check(app: &App, job: &Job, stream: &str) -> Result<(), Problem> {
+fn check(app: &App, job: &Job, stream: &str) -> Result<StreamDirection, Problem> {
     if job.state.is_final() {
         return Err(Problem::new(Code::Conflict, format!("the job has ended: {}.", job.state.as_str())));
     }
@@ -70,8 +77,8 @@ fn check(app: &App, job: &Job, stream: &str) -> Result<(), Problem> {
     }
     let modules = app.modules.current();
     let (_, command) = modules.command(&job.command)?;
-    if command.streams.iter().any(|known| known.name == stream) {
-        return Ok(());
+    if let Some(known) = command.streams.iter().find(|known| known.name == stream) {
+        return Ok(known.direction);
     }
     let known: Vec<&str> = command.streams.iter().map(|known| known.name.as_str()).collect();
     Err(Problem::not_found(format!("{} has no stream of that name.", job.command))
@@ -79,85 +86,114 @@ fn check(app: &App, job: &Job, stream: &str) -> Result<(), Problem> {
 }
 
 async fn open(app: &App, job: &Job, stream: &str) -> Result<Duplex, Problem> {
+    begun(app, job.id).await?;
     match job.machine {
         Some(machine) => app.agents().open_stream(MachineId::from_uuid(machine), *job.id.as_uuid(), stream).await,
         None => local::take_stream(app, job.id, stream).await,
     }
 }
 
-async fn bridge(
-    app: &Arc<App>,
-    mut caller: Caller,
-    command: &str,
-    duplex: Duplex,
-    socket: &mut WebSocket,
-) -> Result<(), axum::Error> {
-    let (sender, mut receiver) = duplex.split();
-    let (input, queue) = mpsc::unbounded_channel();
-    let (taken, mut taken_by_command) = mpsc::unbounded_channel();
-    let pump = pump(sender, queue, taken);
-    tokio::pin!(pump);
-    let mut grants = app.grants_changed.subscribe();
-    let mut recheck = tokio::time::interval(RECHECK);
-    let mut input = Some(input);
-    let stopping = app.runtime.stopping();
-    let (mut credit, mut room, mut pumping) = (FIRST_CREDIT, FIRST_CREDIT, true);
+/// Waits until the job runs; a client may come before it was given out.
+async fn begun(app: &App, id: JobId) -> Result<(), Problem> {
+    let mut told = app.told.subscribe();
     loop {
-        let answer = tokio::select! {
-            () = stopping.cancelled() => return Ok(()),
-            () = &mut pump, if pumping => {
-                pumping = false;
-                continue;
+        match find(app, id).await?.state {
+            state if state.is_final() => {
+                return Err(Problem::new(Code::Conflict, format!("the job has ended: {}.", state.as_str())));
             }
-            _ = grants.changed() => {
-                if app.recheck(&mut caller, |caller| app.may_command(caller, command)).await { continue }
-                return Ok(());
+            JobState::Running | JobState::Waiting => return Ok(()),
+            _ => {}
+        }
+        loop {
+            match told.recv().await {
+                Ok((of, _)) if of != id => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return Err(Problem::internal("the administrator is stopping.")),
             }
-            _ = recheck.tick() => {
-                if app.recheck(&mut caller, |caller| app.may_command(caller, command)).await { continue }
-                return Ok(());
-            }
-            Some(bytes) = taken_by_command.recv() => {
-                room += bytes;
-                json!({"credit": bytes})
-            }
-            frame = receiver.recv(), if credit > 0 => match frame {
-                Some(Ok(bytes)) => {
-                    credit = credit.saturating_sub(bytes.len() as u64);
-                    socket.send(Message::Binary(bytes)).await?;
-                    continue;
-                }
-                Some(Err(problem)) => json!({"error": problem}),
-                None => json!({"end": true}),
-            },
-            message = socket.recv() => {
-                let Some(message) = message else { return Ok(()) };
-                match from_client(message?, room) {
-                    FromClient::Bytes(bytes) => {
-                        room -= bytes.len() as u64;
-                        // A command that takes no more input is no reason to stop reading what it says.
-                        drop(input.as_ref().map(|input| input.send(bytes)));
-                        continue;
-                    }
-                    FromClient::Credit(more) => {
-                        credit = credit.saturating_add(more).min(MAX_CREDIT);
-                        continue;
-                    }
-                    FromClient::End => {
-                        input = None;
-                        continue;
-                    }
-                    FromClient::Nothing => continue,
-                    FromClient::Wrong(problem) => json!({"error": problem}),
-                }
-            }
-        };
-        let over = answer.get("credit").is_none();
-        socket.send(Message::text(answer.to_string())).await?;
-        if over {
-            return Ok(());
         }
     }
+}
+
+/// One client at one stream of a command.
+struct Bridge<'a> {
+    app: &'a Arc<App>,
+    caller: Caller,
+    command: &'a str,
+    /// Whether the command takes input: then it is over only when it has taken it all, or takes no more.
+    both: bool,
+}
+
+impl Bridge<'_> {
+    async fn carry(mut self, duplex: Duplex, socket: &mut WebSocket) -> Result<(), axum::Error> {
+        let (sender, mut receiver) = duplex.split();
+        let (input, queue) = mpsc::unbounded_channel();
+        let (taken, mut taken_by_command) = mpsc::unbounded_channel();
+        let pump = pump(sender, queue, taken);
+        tokio::pin!(pump);
+        let mut input = Some(input);
+        let mut grants = self.app.grants_changed.subscribe();
+        let mut recheck = tokio::time::interval(RECHECK);
+        let stopping = self.app.runtime.stopping();
+        let (mut credit, mut room) = (FIRST_CREDIT, FIRST_CREDIT);
+        let (mut pumping, mut says) = (true, true);
+        while says || (self.both && pumping) {
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = &mut pump, if pumping => pumping = false,
+                _ = grants.changed() => if !self.may().await { return Ok(()) },
+                _ = recheck.tick() => if !self.may().await { return Ok(()) },
+                Some(bytes) = taken_by_command.recv() => {
+                    room += bytes;
+                    say(socket, &json!({"credit": bytes})).await?;
+                }
+                frame = receiver.recv(), if says && credit > 0 => match frame {
+                    Some(Ok(bytes)) => {
+                        credit = credit.saturating_sub(bytes.len() as u64);
+                        socket.send(Message::Binary(bytes)).await?;
+                    }
+                    Some(Err(problem)) => return say(socket, &json!({"error": problem})).await,
+                    None => {
+                        says = false;
+                        say(socket, &json!({"end": true})).await?;
+                    }
+                },
+                message = socket.recv() => {
+                    let Some(message) = message else { return Ok(()) };
+                    match from_client(message?, room) {
+                        FromClient::Bytes(bytes) => {
+                            room -= bytes.len() as u64;
+                            // A command that takes no more input is no reason to stop reading what it says.
+                            drop(input.as_ref().map(|input| input.send(bytes)));
+                        }
+                        FromClient::Credit(more) => credit = credit.saturating_add(more).min(MAX_CREDIT),
+                        FromClient::End => input = None,
+                        FromClient::Nothing => {}
+                        FromClient::Wrong(problem) => return say(socket, &json!({"error": problem})).await,
+                    }
+                }
+            }
+        }
+        close(socket).await
+    }
+
+    /// Whether the client may still have the stream.
+    async fn may(&mut self) -> bool {
+        let (app, command) = (self.app, self.command);
+        app.recheck(&mut self.caller, |caller| app.may_command(caller, command)).await
+    }
+}
+
+/// Lets the client read to the end: a socket that is dropped with something unread in it takes back what it sent.
+async fn close(socket: &mut WebSocket) -> Result<(), axum::Error> {
+    socket.send(Message::Close(None)).await?;
+    let drained = async { while let Some(Ok(_)) = socket.recv().await {} };
+    // One that does not close its end is not waited for.
+    drop(tokio::time::timeout(CLOSING, drained).await);
+    Ok(())
+}
+
+async fn say(socket: &mut WebSocket, what: &serde_json::Value) -> Result<(), axum::Error> {
+    socket.send(Message::text(what.to_string())).await
 }
 
 /// Hands the client's bytes to the command at the command's pace, and says what it took.

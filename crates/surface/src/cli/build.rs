@@ -4,7 +4,7 @@ use super::Format;
 use super::flags::{Flag, Place, flags};
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, ArgMatches, ValueHint};
-use schema::{Command, InputSchema, Manifest, TargetKind, View, ViewKind, neutral_text};
+use schema::{AnsweredBy, Command, InputSchema, Manifest, TargetKind, View, ViewKind, neutral_text};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub fn plugin_command(manifest: &Manifest) -> clap::Command {
     }
     for (word, entry) in words(manifest) {
         command = command.subcommand(match entry {
-            Entry::View(view) => view_command(word, view),
+            Entry::View(view) => view_command(manifest, word, view),
             Entry::Command(one) => run_command(manifest, word, one),
         });
     }
@@ -80,7 +80,14 @@ fn about(title: &str, description: &str) -> (String, String) {
     (title, long)
 }
 
-fn view_command(word: String, view: &View) -> clap::Command {
+/// Whether a machine answers the view, and has to be named for it.
+pub(super) fn asks_a_machine(manifest: &Manifest, view: &View) -> bool {
+    let kind = view.of.as_ref().and_then(|of| manifest.types.get(of.rsplit('.').next().unwrap_or(of)));
+    let by_machine = kind.and_then(|kind| kind.computed.as_ref()).is_some_and(|c| c.answered_by == AnsweredBy::Machine);
+    by_machine && !view.params.contains_key("machine")
+}
+
+fn view_command(manifest: &Manifest, word: String, view: &View) -> clap::Command {
     let (short, long) = about(&view.title, &view.description);
     let one = view.kind == ViewKind::Detail;
     let text =
@@ -108,6 +115,10 @@ fn view_command(word: String, view: &View) -> clap::Command {
         ["q", "where", "sort", "limit", "all", "fields", "at", "watch", "output", "key", "help"]
             .map(str::to_owned)
             .into();
+    if asks_a_machine(manifest, view) {
+        used.insert("machine".to_owned());
+        command = command.arg(text("machine", "NAME", "Machine that answers, by name or id").required(true));
+    }
     for (name, field) in &view.params {
         let mut long: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         while long.is_empty() || !used.insert(long.clone()) {
@@ -162,6 +173,9 @@ fn run_options(mut built: clap::Command, command: &Command) -> clap::Command {
             );
     }
     built = built.arg(switch("wait", "Wait for the end and print the result"));
+    if !command.streams.is_empty() {
+        built = built.arg(stream_arg(command));
+    }
     if command.preview.is_some() {
         built = built.arg(switch("dry-run", "Only say what would be done"));
     }
@@ -175,6 +189,12 @@ fn run_options(mut built: clap::Command, command: &Command) -> clap::Command {
             .help("A repeat with the same key is the same job")
             .hide_short_help(true),
     )
+}
+
+fn stream_arg(command: &Command) -> Arg {
+    let names: Vec<String> = command.streams.iter().map(|stream| neutral_text(&stream.name)).collect();
+    let help = format!("File for a stream instead of stdin or stdout, with --wait; there are: {}", names.join(", "));
+    Arg::new("stream").long("stream").value_name("NAME=FILE").action(ArgAction::Append).help(help)
 }
 
 fn help_of(flag: &Flag<'_>) -> String {

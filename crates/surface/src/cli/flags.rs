@@ -4,7 +4,8 @@ use schema::{Command, FieldType, InputProperty, InputSchema, TargetKind};
 use std::collections::BTreeSet;
 
 /// Words that every command has already.
-const TAKEN: &[&str] = &["help", "version", "machine", "group", "wait", "dry-run", "output", "yes", "idempotency-key"];
+const TAKEN: &[&str] =
+    &["help", "version", "machine", "group", "wait", "dry-run", "output", "yes", "idempotency-key", "stream"];
 
 /// One flag or positional argument, for one property or one property nested in it.
 pub(super) struct Flag<'a> {

@@ -1,7 +1,7 @@
 //! What was asked for, from what clap matched.
 
 use super::Format;
-use super::build::{Entry, chosen};
+use super::build::{Entry, asks_a_machine, chosen};
 use super::flags::{Flag, Place, flags};
 use crate::shape::{Shape, nearest};
 use clap::ArgMatches;
@@ -41,6 +41,8 @@ pub struct CommandCall {
     /// Go on without asking.
     pub yes: bool,
     pub idempotency_key: Option<String>,
+    /// Files in the place of stdin and stdout, by the name of the stream.
+    pub streams: Vec<(String, String)>,
     pub output: Format,
     /// Secrets to ask for before it is sent; they never stand on a command line.
     pub prompts: Vec<SecretPrompt>,
@@ -113,6 +115,9 @@ fn parse_view(
         if let Some(given) = text(matches, &format!("param:{name}")) {
             query.params.insert(name.clone(), filter_value(field, &given));
         }
+    }
+    if asks_a_machine(manifest, view) {
+        query.params.insert("machine".to_owned(), text(matches, "machine").into());
     }
     Ok(ViewCall {
         plugin: manifest.plugin.name.clone(),
@@ -242,9 +247,19 @@ fn parse_command(manifest: &Manifest, command: &schema::Command, matches: &ArgMa
         dry_run,
         yes: switch(matches, "yes"),
         idempotency_key: text(matches, "idempotency-key"),
+        streams: stream_files(command, matches)?,
         output: format(matches),
         prompts,
     })
+}
+
+fn stream_files(command: &schema::Command, matches: &ArgMatches) -> Result<Vec<(String, String)>, Problem> {
+    let given = if command.streams.is_empty() { Vec::new() } else { texts(matches, "stream") };
+    let pair = |word: String| match word.split_once('=') {
+        Some((name, file)) if !file.is_empty() => Ok((name.to_owned(), file.to_owned())),
+        _ => Err(Problem::bad_request("a stream is given as NAME=FILE.").at("stream")),
+    };
+    given.into_iter().map(pair).collect()
 }
 
 fn given_targets(command: &schema::Command, matches: &ArgMatches, id: &str) -> Vec<String> {

@@ -135,7 +135,10 @@ pub(crate) fn declare(app: App) -> App {
     app.command("send", "Send bytes to the operator", send)
         .command_options(|c| c.streams.push(stream("out", StreamDirection::Out)))
         .command("shout", "Say back in capitals", shout)
-        .command_options(|c| c.streams.push(stream("terminal", StreamDirection::Both)))
+        .command_options(|c| {
+            c.effect = Effect::Write;
+            c.streams.push(stream("terminal", StreamDirection::Both));
+        })
         .command("swallow", "Swallow bytes", swallow)
         .command_options(|c| c.streams.push(stream("in", StreamDirection::In)))
         .command("channel", "Send bytes to the other role", channel)
