@@ -1,6 +1,8 @@
 //! What the parts of a running administrator share.
 
 use crate::agents::{Agents, PluginFile};
+use crate::checkpoints::Checkpoints;
+use crate::denials::Denials;
 use crate::dispatcher::Told;
 use crate::local::Local;
 use crate::modules::Modules;
@@ -47,6 +49,8 @@ pub(crate) struct App {
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) throttle: Mutex<Throttle>,
+    pub(crate) denials: Denials,
+    pub(crate) checkpoints: Checkpoints,
     /// Whether the console is served over TLS, so that cookies are marked for it.
     pub(crate) secure: bool,
 }
@@ -60,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) host: Host,
     pub(crate) reach: Reach,
     pub(crate) secrets: SecretsStore,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) secure: bool,
 }
 
@@ -84,6 +89,8 @@ impl App {
             passwords: Arc::new(Passwords::new()),
             hashing: Arc::new(Semaphore::new(HASHING_AT_ONCE)),
             throttle: Mutex::default(),
+            denials: Denials::default(),
+            checkpoints: parts.checkpoints,
             secure: parts.secure,
         }
     }

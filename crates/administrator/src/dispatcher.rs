@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::local;
 use fleet::MachineId;
+use identity::{Entry, audit};
 use jiff::Timestamp;
 use jobs::{Effect, Event, Job, JobId, Lookup as _};
 use protocol::{Assign, ToAgent};
@@ -30,14 +31,29 @@ impl App {
     /// # Errors
     /// Nothing was stored of the batch that failed.
     pub(crate) async fn job_events(self: &Arc<App>, events: Vec<(JobId, Event)>) -> Result<(), Problem> {
+        self.apply_with(events, None).await
+    }
+
+    /// As [`App::job_events`], with an audit record in the transaction of the first batch.
+    ///
+    /// # Errors
+    /// As for [`App::job_events`].
+    pub(crate) async fn apply_with(
+        self: &Arc<App>,
+        events: Vec<(JobId, Event)>,
+        mut record: Option<Entry>,
+    ) -> Result<(), Problem> {
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
             let batch: Vec<(JobId, Event)> = events.by_ref().take(BATCH).collect();
-            let now = Timestamp::now();
+            let (now, record) = (Timestamp::now(), record.take());
             let write = move |store: &mut database::Write<'_>| {
                 let mut applied = Vec::new();
                 for (id, event) in batch {
                     applied.extend(jobs::apply(store, id, event, now)?.jobs);
+                }
+                if let Some(record) = record {
+                    audit::append(store, record, now)?;
                 }
                 Ok(applied)
             };

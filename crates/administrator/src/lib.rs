@@ -5,7 +5,9 @@
 
 pub mod agents;
 mod app;
+mod checkpoints;
 mod core;
+mod denials;
 mod dispatcher;
 mod local;
 mod local_agent;
@@ -23,4 +25,5 @@ mod sink;
 mod suspicions;
 mod web;
 
+pub use checkpoints::CHECKPOINT_FILE;
 pub use serve::{Administrator, ServeConfig};

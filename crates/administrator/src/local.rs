@@ -3,7 +3,7 @@
 //! The job row is the journal: a job is stored as running before it starts, and its end before anyone is told.
 
 use crate::app::App;
-use crate::{core, once};
+use crate::{core, once, records};
 use jiff::Timestamp;
 use jobs::{Event, Job, JobId, LogLine, Outcome, Store as _};
 use parking_lot::Mutex;
@@ -247,6 +247,8 @@ impl App {
                 Err(problem) => outcome = Outcome { state: JobState::Failed, result: None, problem: Some(problem) },
             }
         }
-        self.job_events(vec![(id, Event::Finished(outcome))]).await
+        let of_core = command.split_once('.').is_some_and(|(name, _)| name == core::NAME);
+        let record = of_core.then(|| records::ended(id, command, &outcome));
+        self.apply_with(vec![(id, Event::Finished(outcome))], record).await
     }
 }

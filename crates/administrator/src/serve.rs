@@ -2,6 +2,7 @@
 
 use crate::agents::{Agents, AgentsConfig, AgentsDeps};
 use crate::app::{App, Parts};
+use crate::checkpoints::{self, Checkpoints};
 use crate::modules::Modules;
 use crate::reach::Reach;
 use crate::runtime::Runtime;
@@ -80,6 +81,7 @@ impl Administrator {
         database.declare(&stored.collect::<Vec<_>>()).await?;
 
         let agents_address = agents_address(&config, &state).await?;
+        let checkpoints = Checkpoints::open(&state, &authority)?;
         let app = Arc::new(App::new(Parts {
             runtime: Runtime::default(),
             database,
@@ -87,9 +89,12 @@ impl Administrator {
             modules: Modules::new(modules),
             reach: Reach::new(agents_address, own_addresses()),
             secrets: SecretsStore::open(state.join("secrets")).context("the directory of secrets cannot be made")?,
+            checkpoints,
             host,
             secure,
         }));
+        app.keep_checkpoint().await;
+        checkpoints::start(&app);
         drop(services.0.set(Arc::downgrade(&app)));
         let offers = plugins::offers(&app.host, &libraries, &state.join("offers"))?;
         start_agents_port(&app, agents_address, offers).await?;
@@ -119,6 +124,7 @@ impl Administrator {
         }
         self.app.runtime.stop().await;
         self.app.host.shutdown(PLUGINS_STOP).await;
+        self.app.keep_checkpoint().await;
     }
 }
 

@@ -1,14 +1,14 @@
 //! Commands on the state directory itself, beside a running administrator or without one: tokens and the audit chain.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use database::Database;
-use identity::{ActorKind, Entry, Outcome, Role, audit};
+use identity::{ActorKind, Entry, Outcome, Role, audit, checkpoint};
 use jiff::Timestamp;
-use schema::{Object, Problem};
-use std::path::Path;
+use schema::{Code, Object, Problem};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-fn open(state: &Path) -> Result<Database> {
+fn database_in(state: &Path) -> Result<PathBuf> {
     let path = state.join("bailiwick.db");
     if !path.is_file() {
         let message = format!("{} is not the state directory of an administrator.", state.display());
@@ -16,12 +16,12 @@ fn open(state: &Path) -> Result<Database> {
             .fix("Name the directory that `bailiwick serve --state` was given.")
             .into());
     }
-    Ok(Database::open(&path)?)
+    Ok(path)
 }
 
 /// `bailiwick token create`: who holds the administrator's files may act as it. The token is printed alone.
 pub(crate) fn create_token(state: &Path, name: String, role: Role) -> Result<ExitCode> {
-    let database = open(state)?;
+    let database = Database::open(&database_in(state)?)?;
     let write = move |store: &mut database::Write<'_>| {
         let now = Timestamp::now();
         let entry = Entry {
@@ -42,17 +42,41 @@ pub(crate) fn create_token(state: &Path, name: String, role: Role) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// `bailiwick audit verify`: walks the whole chain and names the first record that does not fit.
+/// `bailiwick audit verify`: walks the whole chain and names the first record that does not fit. The chain must also
+/// hold what the administrator remembered outside the database, so that a cut or a new chain is noticed. Nothing is
+/// written, whatever program the database belongs to.
 pub(crate) fn verify_audit(state: &Path) -> Result<ExitCode> {
-    let database = open(state)?;
-    match database.read_blocking(|store| Ok(audit::verify_store(store, None)?))? {
+    let database = Database::open_read_only(&database_in(state)?)?;
+    let seen = remembered(state)?;
+    match database.read_blocking(move |store| Ok(audit::verify_store(store, Some(seen))?))? {
         Ok(verified) => {
-            match verified.head {
-                Some(head) => println!("{} records, unbroken up to {}", verified.count, head.hash),
-                None => println!("no record yet"),
-            }
+            let head = verified.head.map(|head| head.hash.to_string()).unwrap_or_default();
+            println!("{} records, unbroken up to {head}; the first {} were remembered", verified.count, seen.seq);
             Ok(ExitCode::SUCCESS)
         }
-        Err(bad) => bail!("the audit chain is broken at record {}: {}", bad.seq, bad.what),
+        Err(bad) => {
+            let message = format!("the audit chain is broken at record {}: {}.", bad.seq, bad.what);
+            Err(Problem::new(Code::Conflict, message)
+                .fix(format!(
+                    "Keep a copy of {} as evidence. What stands before record {} is as it was written; compare the rest \
+                     with a backup, and restore that to go on.",
+                    state.display(),
+                    bad.seq
+                ))
+                .into())
+        }
     }
+}
+
+/// The end of the chain as the administrator last remembered it.
+fn remembered(state: &Path) -> Result<audit::Head> {
+    let file = state.join(administrator::CHECKPOINT_FILE);
+    let bad = |message: String| {
+        Problem::new(Code::Conflict, message).fix(
+            "Put it back from a backup of the state directory; without it a cut of the chain's end cannot be seen.",
+        )
+    };
+    let text = std::fs::read_to_string(&file).map_err(|e| bad(format!("{} cannot be read: {e}.", file.display())))?;
+    let authority = identity::ca::read_certificate(&state.join("authority"))?;
+    checkpoint::read(&text, &authority).map_err(|e| bad(format!("{}: {e}.", file.display())).into())
 }

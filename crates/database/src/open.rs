@@ -44,6 +44,18 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Opens a file that is there for reading only: nothing is created, migrated or written.
+pub(crate) fn open_only_reader(path: &Path) -> Result<Connection, OpenError> {
+    let conn = open_reader(path)?;
+    is_ours(&conn, path)?;
+    let known = MIGRATIONS.last().map_or(0, |m| m.number);
+    let found = version(&conn).map_err(|e| OpenError::of(path, e))?;
+    if found > known {
+        older_program_may_read(&conn, path, found, known)?;
+    }
+    Ok(conn)
+}
+
 /// Opens the file a second time, for reading only. A writer must be open.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

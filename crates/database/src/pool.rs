@@ -5,7 +5,7 @@ use crate::cache::Cache;
 use crate::catalog::Catalog;
 use crate::changes::Changes;
 use crate::error::{Error, OpenError};
-use crate::open::{open_reader, open_writer};
+use crate::open::{open_only_reader, open_reader, open_writer};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,6 +77,23 @@ impl Database {
             threads.push(std::thread::Builder::new().name("db-reader".into()).spawn(reader).map_err(thread_failed)?);
         }
         Ok(Database(Arc::new(Inner { writes: Some(writes), reads: Some(reads), threads, shared })))
+    }
+
+    /// Opens a database that is there, for reading only: it stays as it is, whatever program wrote it.
+    ///
+    /// # Errors
+    /// Each variant says in a sentence what is wrong and the way out.
+    pub fn open_read_only(path: &Path) -> Result<Database, OpenError> {
+        let conn = open_only_reader(path)?;
+        let catalog = Catalog::core(&conn).map_err(|e| OpenError::of(path, e))?;
+        let (changes, _) = broadcast::channel(1);
+        let shared = Arc::new(Shared { catalog: RwLock::new(Arc::new(catalog)), changes, cache: Arc::default() });
+        let (reads, read_queue) = mpsc::channel();
+        let own = shared.clone();
+        let reader = move || run_reader(&conn, &own, &Mutex::new(read_queue));
+        let thread_failed = |e: std::io::Error| OpenError::Other { path: path.to_owned(), source: Box::new(e) };
+        let thread = std::thread::Builder::new().name("db-reader".into()).spawn(reader).map_err(thread_failed)?;
+        Ok(Database(Arc::new(Inner { writes: None, reads: Some(reads), threads: vec![thread], shared })))
     }
 
     /// Runs `f` in a savepoint of the next transaction and answers when the commit is durable. Its error rolls back

@@ -11,7 +11,7 @@ use rand::RngCore;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
-    SerialNumber,
+    SerialNumber, SigningKey,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -101,6 +101,11 @@ impl SiteCa {
         self.site
     }
 
+    /// Signs a message with the authority's key (ECDSA P-256, SHA-256). The message says what it is.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CaError> {
+        self.issuer.key().sign(message).map_err(CaError::Sign)
+    }
+
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
@@ -169,6 +174,16 @@ fn read_request(request: &[u8]) -> Result<CertificateSigningRequestParams, CaErr
         .map_err(|_| CaError::BadRequest)?;
     let fits = PublicKeyData::algorithm(&request.public_key) == &PKCS_ECDSA_P256_SHA256;
     if fits { Ok(request) } else { Err(CaError::BadRequest) }
+}
+
+/// The certificate of the authority kept in `dir`, without its key; nothing is created.
+///
+/// # Errors
+/// There is none, or it cannot be used.
+pub fn read_certificate(dir: &Path) -> Result<CertificateDer<'static>, CaError> {
+    let path = dir.join("ca.pem");
+    let pem = read_private(&path)?.ok_or_else(|| CaError::Damaged { path: path.clone() })?;
+    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CaError::Damaged { path })
 }
 
 fn read_or_create(path: &Path, make: impl FnOnce() -> Result<String, CaError>) -> Result<String, CaError> {

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod ca;
 mod certificate;
+pub mod checkpoint;
 mod device;
 mod files;
 pub mod join;

@@ -12,8 +12,14 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("audit::every_mutation_leaves_a_record", every_mutation_leaves_a_record),
         Case::new("audit::a_changed_record_is_named", a_changed_record_is_named),
+        Case::new("audit::what_was_refused_is_recorded_and_cannot_fill_the_log", refusals_are_recorded),
+        Case::new("audit::a_cut_or_new_chain_is_noticed", a_cut_or_new_chain_is_noticed),
+        Case::new("audit::verifying_changes_nothing", verifying_changes_nothing),
     ]
 }
+
+/// The view of all records with everything that is in them.
+const WHOLE: &str = "fleet/audit?limit=1000&fields=number,operator,action,outcome,address,job";
 
 fn verify(site: &Site) -> Result<Output> {
     let mut command = Command::new(program("bailiwick"));
@@ -26,13 +32,89 @@ fn every_mutation_leaves_a_record() -> Result<()> {
     manager.run("fleet.create-group", &json!({"name": "watched"}))?;
     let refused = site.client("auditor")?;
     refused.post("/api/v1/commands/fleet.create-group", &json!({"name": "denied"}))?.refusal(403)?;
-    let records = manager.rows("fleet/audit")?;
+    let records = manager.rows(WHOLE)?;
     let of = |action: &str| {
         records.iter().filter(|record| record["action"].as_str().is_some_and(|a| a.contains(action))).count()
     };
     ensure!(of("fleet.create-group") >= 1, "{records:?}");
+    let with = |outcome: &str| records.iter().any(|r| r["action"] == "fleet.create-group" && r["outcome"] == outcome);
+    ensure!(with("begun") && with("done"), "{records:?}");
+    let begun = records.iter().find(|r| r["action"] == "fleet.create-group" && r["outcome"] == "begun");
+    ensure!(begun.is_some_and(|record| record["address"] == "127.0.0.1"), "no address: {records:?}");
+    let again = manager.submit("fleet.create-group", &json!({"name": "watched"}))?;
+    manager.job_in(&again, &["failed"])?;
+    let records = manager.rows(WHOLE)?;
+    ensure!(records.iter().any(|r| r["outcome"] == "failed" && r["job"]["id"] == *again), "{records:?}");
     let output = verify(&site)?;
     ensure!(output.status.success(), "{output:?}");
+    Ok(())
+}
+
+fn refusals_are_recorded() -> Result<()> {
+    let site = Site::new()?;
+    let (manager, auditor) = (site.manager()?, site.client("auditor")?);
+    for _ in 0..50 {
+        auditor.post("/api/v1/commands/fleet.create-group", &json!({"name": "denied"}))?.refusal(403)?;
+    }
+    site.client("operator")?.get("/api/v1/fleet/audit")?.refusal(403)?;
+    let stranger = site.stranger().with("origin", &site.url);
+    stranger.post("/api/v1/session", &json!({"name": "mallory", "password": "a wrong password"}))?.refusal(401)?;
+    let denied = |action: &str, actor: &str| -> Result<usize> {
+        let rows = manager.rows(WHOLE)?;
+        let fits = |row: &&serde_json::Value| {
+            row["outcome"] == "denied"
+                && row["action"] == action
+                && row["address"] == "127.0.0.1"
+                && row["operator"].as_str().is_some_and(|name| name.starts_with(actor))
+        };
+        Ok(rows.iter().filter(fits).count())
+    };
+    end_to_end::soon("what was refused is recorded", || {
+        let all = denied("fleet.create-group", "test-")? == 1
+            && denied("/api/v1/fleet/audit", "test-")? == 1
+            && denied("session.open", "mallory")? == 1;
+        Ok(all.then_some(()))
+    })
+}
+
+fn a_cut_or_new_chain_is_noticed() -> Result<()> {
+    for how in ["cut-audit", "new-audit"] {
+        let mut site = Site::new()?;
+        let manager = site.manager()?;
+        for name in ["one", "two"] {
+            manager.run("fleet.create-group", &json!({"name": name}))?;
+        }
+        site.stop()?;
+        ensure!(verify(&site)?.status.success(), "the untouched chain does not hold");
+        crate::tamper(&site, how)?;
+        let output = verify(&site)?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success() && text.contains("record"), "{how} was not noticed: {output:?}");
+        ensure!(text.contains("backup"), "no way out: {text}");
+        // An administrator that starts on it says so, and does not sign what is there now.
+        site.start()?;
+        let token = site.token("manager")?;
+        let manager = site.stranger().bearer(&token);
+        end_to_end::soon("a warning is on screen", || {
+            Ok(manager.rows("fleet/warnings")?.iter().any(|row| row["subject"] == "audit").then_some(()))
+        })?;
+        site.stop()?;
+        ensure!(!verify(&site)?.status.success(), "{how}: the changed chain was signed");
+    }
+    Ok(())
+}
+
+fn verifying_changes_nothing() -> Result<()> {
+    let mut site = Site::new()?;
+    site.stop()?;
+    crate::tamper(&site, "older")?;
+    let file = site.state().join("bailiwick.db");
+    let before = fs::read(&file)?;
+    let output = verify(&site)?;
+    ensure!(output.status.success(), "{output:?}");
+    ensure!(fs::read(&file)? == before, "the database was changed");
+    let copies = fs::read_dir(site.state())?.flatten().filter(|e| e.file_name().to_string_lossy().contains("schema-"));
+    ensure!(copies.count() == 0, "it was migrated");
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-"""Changes a database from outside: FILE and foreign, newer or settle where nothing has it open; queue-again stores the
+"""Changes a database from outside: FILE and foreign, newer, older, settle, cut-audit
+or new-audit where nothing has it open; queue-again stores the
 job with the id that follows once more, as a new one, and tells nobody."""
 
 import sqlite3
@@ -7,7 +8,13 @@ import sys
 STATEMENTS = {
     "foreign": ["PRAGMA application_id = 195939070"],
     "newer": ["PRAGMA user_version = 900000", "UPDATE meta SET value = 900000 WHERE name = 'minimum_reader'"],
+    "older": ["PRAGMA user_version = 1"],
     "settle": [],
+    "cut-audit": [
+        "DROP TRIGGER fleet_audit_is_never_deleted",
+        "DELETE FROM fleet_audit WHERE number > (SELECT max(number) - 3 FROM fleet_audit)",
+    ],
+    "new-audit": ["DROP TRIGGER fleet_audit_is_never_deleted", "DELETE FROM fleet_audit"],
     "queue-again": [
         "CREATE TEMP TABLE again AS SELECT * FROM fleet_job WHERE id = :of",
         "UPDATE again SET row = NULL, id = :id, idempotency_key = NULL, state = 'queued', is_open = 1, result = NULL,"

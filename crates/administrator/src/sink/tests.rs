@@ -35,9 +35,11 @@ impl Site {
         database.declare(&[("sample".to_owned(), manifest)]).await.unwrap();
         let config = HostConfig::in_process(Role::Administrator, dir.path().join("plugins"));
         let host = Host::start(config, Arc::new(PluginServices::default())).await.unwrap();
+        let authority = Arc::new(SiteCa::open(&dir.path().join("ca"), Timestamp::now()).unwrap());
         let app = Arc::new(App::new(Parts {
             runtime: Runtime::default(),
-            authority: Arc::new(SiteCa::open(&dir.path().join("ca"), Timestamp::now()).unwrap()),
+            checkpoints: crate::checkpoints::Checkpoints::open(dir.path(), &authority).unwrap(),
+            authority,
             modules: Modules::new(crate::plugins::modules(&[])),
             reach: Reach::new("127.0.0.1:1".parse().unwrap(), Vec::new()),
             secrets: SecretsStore::open(dir.path().join("secrets")).unwrap(),

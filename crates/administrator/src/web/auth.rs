@@ -4,9 +4,11 @@
 //! makes it ask; so whoever comes with a cookie, or with nothing, must also come from this console's own origin before
 //! anything changes or a WebSocket opens.
 
+use super::listen::Peer;
 use super::problem::{Answer, Refusal};
 use super::{Access, session};
 use crate::app::App;
+use crate::denials::Denied;
 use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -28,6 +30,8 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// The first operator, still without a name and password.
     pub(crate) setup: bool,
+    /// Where the request came from.
+    pub(crate) peer: Option<IpAddr>,
     pub(super) credential: Credential,
     permissions: Arc<Permissions>,
 }
@@ -49,6 +53,11 @@ impl Caller {
     /// `permission_denied`, with the permission that is missing.
     pub(crate) fn may(&self, permission: &str) -> Result<(), Problem> {
         identity::authorize(&self.permissions, &self.actor, permission, identity::Scope::List).map_err(Problem::from)
+    }
+
+    /// The refusal of something this caller asked for.
+    pub(super) fn denied(&self, action: String) -> Denied {
+        Denied { kind: self.actor.kind.as_str(), actor: self.actor.name.clone(), action, from: self.peer }
     }
 
     pub(super) fn permissions(&self) -> Vec<&str> {
@@ -75,8 +84,16 @@ async fn admit(app: &Arc<App>, access: Access, request: Request) -> Answer<Reque
         return Ok(Request::from_parts(parts, body));
     }
     let Some(credential) = credential else { return Err(not_signed_in().into()) };
-    let caller = app.resolve(credential).await?.ok_or_else(|| Refusal(not_signed_in()))?;
-    authorize(app, access, &caller, &mut parts).await?;
+    let mut caller = app.resolve(credential).await?.ok_or_else(|| Refusal(not_signed_in()))?;
+    caller.peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
+    if let Err(problem) = authorize(app, access, &caller, &mut parts).await {
+        if problem.code == Code::PermissionDenied {
+            let path = parts.uri.path();
+            let action = path.strip_prefix("/api/v1/commands/").unwrap_or(path).chars().take(200).collect();
+            app.denied(caller.denied(action));
+        }
+        return Err(problem.into());
+    }
     parts.extensions.insert(caller);
     Ok(Request::from_parts(parts, body))
 }
@@ -200,14 +217,14 @@ impl App {
         let Some((actor, setup, due)) = found.await? else { return Ok(None) };
         let modules = self.modules.current();
         let permissions = Arc::new(Permissions::new(modules.manifests()));
-        Ok(Some((Caller { actor, setup, credential, permissions }, due)))
+        Ok(Some((Caller { actor, setup, peer: None, credential, permissions }, due)))
     }
 
     /// Looks again at who a long connection belongs to and whether it `may` still have it; false where it must end.
     pub(crate) async fn recheck(&self, caller: &mut Caller, may: impl FnOnce(&Caller) -> Result<(), Problem>) -> bool {
         match self.find(caller.credential.clone(), Timestamp::now()).await {
             Ok(Some((now, _))) => {
-                *caller = now;
+                *caller = Caller { peer: caller.peer, ..now };
                 may(caller).is_ok()
             }
             Ok(None) => false,

@@ -80,7 +80,7 @@ async fn store(
         *keeping.lock() = runs;
         let detail = json!({"job": job, "input": redacted});
         let target = serde_json::to_value(target).ok().map(|target| target.to_string());
-        audit::append(store, records::entry(&caller.actor, &command, target, detail), now)?;
+        audit::append(store, records::entry(&caller.actor, caller.peer, &command, target, detail), now)?;
         Ok(job)
     };
     let stored = app.database.write(write).await;

@@ -38,12 +38,12 @@ pub(super) async fn cancel(
     let job = find(&app, id).await?;
     app.may_command(&caller, &job.command)?;
     jobs::check_cancel(&job)?;
-    let actor = caller.actor.clone();
+    let (actor, peer) = (caller.actor.clone(), caller.peer);
     let write = move |store: &mut database::Write<'_>| {
         let detail = json!({"job": id, "command": job.command});
         audit::append(
             store,
-            records::entry(&actor, "fleet.cancel-job", Some(id.to_string()), detail),
+            records::entry(&actor, peer, "fleet.cancel-job", Some(id.to_string()), detail),
             Timestamp::now(),
         )?;
         Ok(())

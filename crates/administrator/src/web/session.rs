@@ -4,6 +4,7 @@ use super::auth::{COOKIE, Caller, Credential};
 use super::listen::Peer;
 use super::problem::{Answer, Refusal};
 use crate::app::App;
+use crate::denials::Denied;
 use crate::records;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -12,13 +13,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use database::Database;
 use identity::audit;
-use identity::{
-    Actor, ActorKind, ApiToken, Operator, OperatorError, ReadStore as _, Secret, SecretHash, Session, Store as _,
-};
+use identity::{ApiToken, Operator, OperatorError, ReadStore as _, Secret, SecretHash, Session, Store as _};
 use jiff::{SignedDuration, Timestamp};
 use schema::{Code, Problem};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -74,30 +74,21 @@ pub(super) async fn sign_in(
     let operator = match (checked, operator) {
         (Ok(()), Some(operator)) => operator,
         _ => {
-            refused(&app, name, peer.ip().to_string()).await?;
+            refused(&app, &name, "session.open", peer.ip());
             return Err(OperatorError::WrongPassword.into());
         }
     };
     app.throttle.lock().succeeded(&name, peer.ip());
-    open(&app, operator, "session.open").await
+    open(&app, operator, peer.ip()).await
 }
 
-async fn refused(app: &App, name: String, peer: String) -> Result<(), Problem> {
-    let actor = Actor {
-        kind: ActorKind::Operator,
-        id: Uuid::nil(),
-        name: name.chars().take(64).collect(),
-        role: identity::Role::Auditor,
-        maker_role: None,
-        reach: identity::Reach::Everything,
-    };
-    let mut entry = records::entry(&actor, "session.open", None, json!({"peer": peer}));
-    entry.outcome = identity::Outcome::Denied;
-    app.database.write(move |store| Ok(audit::append(store, entry, Timestamp::now())?)).await?;
-    Ok(())
+/// Whoever failed is not known: the name is what was typed.
+fn refused(app: &Arc<App>, name: &str, action: &str, peer: IpAddr) {
+    let actor = name.chars().take(64).collect();
+    app.denied(Denied { kind: "operator", actor, action: action.to_owned(), from: Some(peer) });
 }
 
-fn attempt(app: &App, name: &str, peer: std::net::IpAddr) -> Result<(), Problem> {
+fn attempt(app: &App, name: &str, peer: IpAddr) -> Result<(), Problem> {
     app.throttle.lock().attempt(name, peer, Timestamp::now()).map_err(|wait: SignedDuration| {
         let seconds = wait.as_secs().max(1);
         let mut problem = Problem::new(Code::Quota, format!("too many attempts: try again in {seconds} s."));
@@ -126,12 +117,13 @@ pub(super) async fn sign_in_by_link(
     let write = move |store: &mut database::Write<'_>| {
         let used = identity::use_link(store, &token, Timestamp::now())?;
         if let Some((_, operator)) = &used {
-            let entry = records::entry(&operator.actor(), "session.open", None, json!({"by": "link"}));
+            let entry = records::entry(&operator.actor(), Some(peer.ip()), "session.open", None, json!({"by": "link"}));
             audit::append(store, entry, Timestamp::now())?;
         }
         Ok(used)
     };
     let Some((secret, _)) = app.database.write(write).await? else {
+        refused(&app, "link", "session.open", peer.ip());
         let problem = Problem::new(Code::Unauthenticated, "this sign-in link was used already, or its time is over.");
         return Err(problem
             .fix("Start the administrator again for a new one, or sign in with name and password.")
@@ -141,10 +133,10 @@ pub(super) async fn sign_in_by_link(
     Ok(with_cookie(&app, StatusCode::NO_CONTENT, Some(&secret)))
 }
 
-async fn open(app: &App, operator: Operator, action: &'static str) -> Answer<Response> {
+async fn open(app: &App, operator: Operator, peer: IpAddr) -> Answer<Response> {
     let write = move |store: &mut database::Write<'_>| {
         let now = Timestamp::now();
-        audit::append(store, records::entry(&operator.actor(), action, None, Value::Null), now)?;
+        audit::append(store, records::entry(&operator.actor(), Some(peer), "session.open", None, Value::Null), now)?;
         Ok(identity::open_session(store, operator.id, now)?)
     };
     let secret = app.database.write(write).await?;
@@ -163,7 +155,11 @@ pub(super) async fn set_up(
     let write = move |store: &mut database::Write<'_>| {
         let operator = identity::set_up(store, id, &name, hash)?.map_err(Problem::from)?;
         let now = Timestamp::now();
-        audit::append(store, records::entry(&operator.actor(), "operator.set-up", Some(name), Value::Null), now)?;
+        audit::append(
+            store,
+            records::entry(&operator.actor(), caller.peer, "operator.set-up", Some(name), Value::Null),
+            now,
+        )?;
         // Whoever else came by an earlier link must sign in with the password now.
         store.delete_sessions_of(id)?;
         Ok(identity::open_session(store, id, now)?)
@@ -187,13 +183,18 @@ pub(super) async fn change_password(
     attempt(&app, &operator.name, peer.ip())?;
     let (asked, passwords) = (operator.clone(), app.passwords.clone());
     if hashing(&app, move || identity::check_sign_in(&passwords, Some(&asked), &old)).await?.is_err() {
+        refused(&app, &operator.name, "operator.change-password", peer.ip());
         return Err(Problem::new(Code::PermissionDenied, "the old password is wrong.").at("old").into());
     }
     app.throttle.lock().succeeded(&operator.name, peer.ip());
     let hash = hashed(&app, operator.name.clone(), new).await.map_err(|problem| problem.at("new"))?;
     let write = move |store: &mut database::Write<'_>| {
         let now = Timestamp::now();
-        audit::append(store, records::entry(&operator.actor(), "operator.change-password", None, Value::Null), now)?;
+        audit::append(
+            store,
+            records::entry(&operator.actor(), caller.peer, "operator.change-password", None, Value::Null),
+            now,
+        )?;
         identity::change_password(store, operator.id, hash)?.map_err(Problem::from)?;
         Ok(identity::open_session(store, operator.id, now)?)
     };
@@ -218,7 +219,11 @@ pub(super) async fn sign_out(State(app): State<Arc<App>>, Extension(caller): Ext
         return Err(Refusal(problem.fix("Revoke the token to end its use.")));
     };
     let write = move |store: &mut database::Write<'_>| {
-        audit::append(store, records::entry(&caller.actor, "session.close", None, Value::Null), Timestamp::now())?;
+        audit::append(
+            store,
+            records::entry(&caller.actor, caller.peer, "session.close", None, Value::Null),
+            Timestamp::now(),
+        )?;
         Ok(identity::close_session(store, &secret)?)
     };
     app.database.write(write).await?;
