@@ -20,7 +20,11 @@ use schema::{Code, Problem};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// How much of a refused request is read, and for how long.
+const UNREAD_BYTES: usize = 64 * 1024;
+const UNREAD_TIME: Duration = Duration::from_secs(1);
 /// Name of the session cookie.
 pub(super) const COOKIE: &str = "bailiwick_session";
 
@@ -67,21 +71,25 @@ impl Caller {
 
 /// Authenticates and authorizes one request, by the access its endpoint declares.
 pub(super) async fn guard(app: Arc<App>, access: Access, request: Request, next: Next) -> Response {
-    match admit(&app, access, request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+    let (parts, body) = request.into_parts();
+    match admit(&app, access, parts).await {
+        Ok(parts) => next.run(Request::from_parts(parts, body)).await,
+        Err(refusal) => {
+            // A connection with an unread body is closed, under whatever its client sends next.
+            drop(tokio::time::timeout(UNREAD_TIME, axum::body::to_bytes(body, UNREAD_BYTES)).await);
+            refusal.into_response()
+        }
     }
 }
 
-async fn admit(app: &Arc<App>, access: Access, request: Request) -> Answer<Request> {
-    let (mut parts, body) = request.into_parts();
+async fn admit(app: &Arc<App>, access: Access, mut parts: Parts) -> Answer<Parts> {
     let changes = !matches!(parts.method, Method::GET | Method::HEAD) || parts.headers.contains_key(header::UPGRADE);
     let credential = credential(&parts.headers)?;
     if changes && !matches!(credential, Some(Credential::Token(_))) {
         own_origin(app, &parts)?;
     }
     if access == Access::Public {
-        return Ok(Request::from_parts(parts, body));
+        return Ok(parts);
     }
     let Some(credential) = credential else { return Err(not_signed_in().into()) };
     let mut caller = app.resolve(credential).await?.ok_or_else(|| Refusal(not_signed_in()))?;
@@ -95,7 +103,7 @@ async fn admit(app: &Arc<App>, access: Access, request: Request) -> Answer<Reque
         return Err(problem.into());
     }
     parts.extensions.insert(caller);
-    Ok(Request::from_parts(parts, body))
+    Ok(parts)
 }
 
 async fn authorize(app: &Arc<App>, access: Access, caller: &Caller, parts: &mut Parts) -> Result<(), Problem> {
