@@ -1,6 +1,7 @@
 //! Starts the real programs, machines of their own in network namespaces, and a real browser; asserts from outside.
 //!
-//! Nothing here knows the insides of the product: it uses the command line, HTTP and WebSocket like anybody else.
+//! Nothing here knows the insides of the product: it uses the command line, HTTP and WebSocket like anybody else. Only the
+//! tests of crashes read what was stored, to prove in which phase a job was.
 
 pub mod client;
 pub mod effects;

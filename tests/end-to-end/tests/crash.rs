@@ -1,9 +1,11 @@
 //! `kill -9` of every part in every phase of a job, and disks that do not keep what they are given.
 
 mod disk;
+mod late;
 mod own_jobs;
 mod phases;
 mod random;
+mod stored;
 
 use anyhow::Result;
 use end_to_end::effects::times;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [phases::cases(), random::cases(), disk::cases(), own_jobs::cases()].into_iter().flatten().collect()
+    [phases::cases(), random::cases(), disk::cases(), own_jobs::cases(), late::cases()].into_iter().flatten().collect()
 }
 
 /// Waits until a line of the counter's file is there.

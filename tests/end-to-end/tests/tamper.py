@@ -25,6 +25,11 @@ STATEMENTS = {
 }
 
 database = sqlite3.connect(sys.argv[1], timeout=10)
+if sys.argv[2] in ("state", "open"):
+    of = "SELECT state FROM fleet_job WHERE "
+    rows = database.execute(of + "id = ?", sys.argv[3:]) if sys.argv[2] == "state" else database.execute(of + "is_open = 1")
+    print("\n".join(state for (state,) in rows))
+    sys.exit()
 for statement in STATEMENTS[sys.argv[2]]:
     database.execute(statement, {"of": sys.argv[3], "id": sys.argv[4]} if ":id" in statement or ":of" in statement else {})
 database.commit()

@@ -1,6 +1,7 @@
 //! Parts killed at random under a stream of commands.
 
 use super::runners;
+use super::stored::open_jobs;
 use crate::jobs::counting;
 use anyhow::{Context, Result, ensure};
 use end_to_end::client::FINAL;
@@ -47,8 +48,17 @@ fn at_random() -> Result<()> {
     for round in 0..rounds {
         std::thread::sleep(Duration::from_millis(150 + rand::random::<u64>() % 400));
         let victim = ["agent", "administrator", "runner"][round % 3];
-        for job in manager.rows("fleet/jobs?limit=1000").unwrap_or_default() {
-            *phases.entry(job["state"].as_str().unwrap_or("?").to_owned()).or_default() += 1;
+        let found = runners(machine.agent()?.id());
+        let process = match (victim, found.first()) {
+            ("agent", _) => machine.agent()?.id(),
+            ("administrator", _) => site.running()?.id(),
+            (_, Some(runner)) => *runner,
+            _ => continue,
+        };
+        // Stopped first, so that what is stored now is what it leaves behind.
+        signal_to(process, "STOP")?;
+        for state in open_jobs(&site.state())? {
+            *phases.entry(format!("{victim} {state}")).or_default() += 1;
         }
         *killed.entry(victim).or_insert(0) += 1;
         match victim {
@@ -60,17 +70,20 @@ fn at_random() -> Result<()> {
                 site.kill()?;
                 site.start()?;
             }
-            _ => {
-                let found = runners(machine.agent()?.id());
-                if let Some(runner) = found.first() {
-                    signal_to(*runner, "KILL")?;
-                }
-            }
+            _ => signal_to(process, "KILL")?,
         }
     }
     let jobs = stream.join().expect("the stream of commands does not panic")?;
     check_stream(&manager, &state, &jobs, killed["agent"] + killed["runner"])?;
-    println!("killed {killed:?}; states of jobs at those moments {phases:?}; {} commands, none lost", jobs.len());
+    let cut = |victim: &str| phases.keys().any(|phase| phase.starts_with(victim));
+    ensure!(
+        ["agent", "administrator", "runner"].into_iter().all(cut),
+        "some part was never killed under a job: {phases:?}"
+    );
+    println!(
+        "killed {killed:?}; stored states of open jobs at those moments {phases:?}; {} commands, none lost",
+        jobs.len()
+    );
     Ok(())
 }
 
