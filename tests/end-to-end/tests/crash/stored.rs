@@ -53,7 +53,7 @@ fn row(site: &Path, id: &str) -> Result<String> {
 
 /// States of all jobs that have not ended.
 pub(super) fn open_jobs(site: &Path) -> Result<Vec<String>> {
-    Ok(ask(site, &["open"])?.lines().map(str::to_owned).collect())
+    Ok(ask(site, &["open"])?.lines().filter(|state| !state.is_empty()).map(str::to_owned).collect())
 }
 
 fn ask(site: &Path, words: &[&str]) -> Result<String> {
