@@ -49,6 +49,7 @@ const VIEWS: &[(&str, Grants)] = &[
     ("fleet/audit-record", AUDIT),
     ("hello/greetings", ALL),
     ("inventory/hardware", ALL),
+    ("inventory/settings", ALL),
 ];
 
 const COMMANDS: &[(&str, Grants)] = &[
