@@ -245,6 +245,14 @@ impl Agents {
         self.context.registry.open_stream(machine, job, stream).await
     }
 
+    /// Opens a channel to the machine role of a plugin.
+    ///
+    /// # Errors
+    /// The machine is offline, or does not dial back within 10 s.
+    pub async fn open_channel(&self, machine: MachineId, plugin: &str, key: &str) -> Result<Duplex, Problem> {
+        self.context.registry.open_channel(machine, plugin, key).await
+    }
+
     /// A small message from the administrator role of a plugin to its machine role, and the answer.
     pub async fn peer_call(&self, machine: MachineId, plugin: &str, payload: Value) -> Result<Value, Problem> {
         self.context.registry.peer_call(machine, plugin, payload, self.context.config.answer_within).await

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use plugin_host::{Duplex, Level, Method, Services};
 use protocol::ToAgent;
 use schema::{
-    CallMeta, Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Object, PeerCall, Problem, Publish,
-    Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+    CallMeta, ChannelOpen, Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Object, PeerCall,
+    Problem, Publish, Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock, Weak};
@@ -38,10 +38,21 @@ impl Services for PluginServices {
         async move { request(app?, plugin, Role::Administrator, call, method, payload).await }.boxed()
     }
 
-    fn open_channel(&self, _plugin: &str, _call: &CallMeta, _key: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
-        let problem = Problem::new(Code::UnsupportedByHost, "channels are opened by the machine role.")
-            .fix("Send the machine role a peer message that asks it to open one.");
-        futures::future::ready(Err(problem)).boxed()
+    fn open_channel(
+        &self,
+        plugin: &str,
+        _call: &CallMeta,
+        open: ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>> {
+        let (app, plugin) = (self.app(), plugin.to_owned());
+        async move {
+            let (app, machine) = (app?, open.machine);
+            let machine =
+                machine.ok_or_else(|| Problem::bad_request("say to which machine the channel goes.").at("machine"))?;
+            let machine: MachineId = app.machine_id(machine).await?;
+            app.agents().open_channel(machine, &plugin, &open.key).await
+        }
+        .boxed()
     }
 
     fn log(&self, plugin: &str, level: Level, target: &str, record: Value) {

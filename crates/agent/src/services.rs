@@ -7,7 +7,7 @@ use crate::settings;
 use futures::future::BoxFuture;
 use plugin_host::{CallMeta, Duplex, Level, Services};
 use protocol::{Frame, FromAgent};
-use schema::{Code, HostRequest, Problem, Publish, Published, SettingsGet};
+use schema::{ChannelOpen, Code, HostRequest, Problem, Publish, Published, SettingsGet};
 use serde_json::Value;
 use std::sync::{Arc, Weak};
 
@@ -45,8 +45,13 @@ impl Services for MachineServices {
         })
     }
 
-    fn open_channel(&self, plugin: &str, _call: &CallMeta, key: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
-        let (core, path) = (self.core(), format!("/channel/{plugin}?key={}", hex::encode(key)));
+    fn open_channel(
+        &self,
+        plugin: &str,
+        _call: &CallMeta,
+        open: ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>> {
+        let (core, path) = (self.core(), format!("/channel/{plugin}?key={}", hex::encode(open.key)));
         Box::pin(async move {
             let core = core?;
             let socket = core.dialer()?.websocket(&path).await.map_err(|error| match error {

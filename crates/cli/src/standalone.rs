@@ -9,8 +9,8 @@ use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use plugin_host::{Duplex, Host, HostConfig, Level, Method, OpEvent, Services};
 use schema::{
-    CallMeta, Code, EventsEmit, HostCall, HostRequest, JobState, ListedMachine, MachinesList, Manifest, Object,
-    Problem, Publish, Published, Query, Role, RowPage, RowsQuery, SettingsGet,
+    CallMeta, ChannelOpen, Code, EventsEmit, HostCall, HostRequest, JobState, ListedMachine, MachinesList, Manifest,
+    Object, Problem, Publish, Published, Query, Role, RowPage, RowsQuery, SettingsGet,
 };
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
@@ -332,15 +332,21 @@ impl Services for RoleServices {
         .boxed()
     }
 
-    fn open_channel(&self, plugin: &str, call: &CallMeta, key: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
-        let services = self.services.upgrade();
-        let (plugin, call, key) = (plugin.to_owned(), call.clone(), key.to_owned());
+    fn open_channel(
+        &self,
+        plugin: &str,
+        call: &CallMeta,
+        open: ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>> {
+        let (role, services) = (self.role, self.services.upgrade());
+        let (plugin, call) = (plugin.to_owned(), call.clone());
         async move {
             let services = services.ok_or_else(|| Problem::new(Code::Unavailable, "the module is stopping."))?;
             let hosts =
                 services.hosts.get().ok_or_else(|| Problem::new(Code::Unavailable, "the module is starting."))?;
+            let other = if role == Role::Machine { &hosts.administrator } else { &hosts.machine };
             let (near, far) = Duplex::pair();
-            hosts.administrator.accept_channel(&plugin, &key, call, far).await?;
+            other.accept_channel(&plugin, &open.key, call, far).await?;
             Ok(near)
         }
         .boxed()
@@ -416,7 +422,7 @@ impl Services for Nothing {
         futures::future::ready(Err(Problem::new(Code::UnsupportedByHost, "only the manifest is read."))).boxed()
     }
 
-    fn open_channel(&self, _: &str, _: &CallMeta, _: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
+    fn open_channel(&self, _: &str, _: &CallMeta, _: ChannelOpen) -> BoxFuture<'static, Result<Duplex, Problem>> {
         futures::future::ready(Err(Problem::new(Code::UnsupportedByHost, "only the manifest is read."))).boxed()
     }
 

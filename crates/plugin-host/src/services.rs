@@ -2,7 +2,7 @@
 
 use crate::Duplex;
 use futures::future::BoxFuture;
-use schema::{CallMeta, Problem};
+use schema::{CallMeta, ChannelOpen, Problem};
 use serde_json::Value;
 
 /// The host services behind `request`, `channel.open` and `log`.
@@ -20,7 +20,12 @@ pub trait Services: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<Value, Problem>>;
 
     /// Opens a channel to the same plugin in its other role.
-    fn open_channel(&self, plugin: &str, call: &CallMeta, key: &str) -> BoxFuture<'static, Result<Duplex, Problem>>;
+    fn open_channel(
+        &self,
+        plugin: &str,
+        call: &CallMeta,
+        open: ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>>;
 
     /// A record of the plugin's log: `{"message", …fields}`.
     fn log(&self, plugin: &str, level: Level, target: &str, record: Value);

@@ -33,6 +33,12 @@ pub enum ToAgent {
         job: Uuid,
         stream: String,
     },
+    /// Dial back to `/stream/<ticket>` and join it to a channel that this plugin accepts.
+    OpenChannel {
+        ticket: String,
+        plugin: String,
+        key: String,
+    },
     /// A small message from the administrator role of a plugin to its machine role.
     PeerCall {
         call: u64,

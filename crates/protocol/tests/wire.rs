@@ -90,6 +90,7 @@ fn to_agent() -> Vec<ToAgent> {
         ToAgent::AckRows { seq: 9 },
         ToAgent::SendSections { sections: vec![section()] },
         ToAgent::OpenStream { ticket: "t".into(), job: JOB, stream: "out".into() },
+        ToAgent::OpenChannel { ticket: "t".into(), plugin: "demo".into(), key: "k".into() },
         ToAgent::PeerCall { call: 1, plugin: plugin.clone(), payload: json!({}) },
         ToAgent::Query { call: 2, plugin: plugin.clone(), type_name: "file".into(), query: Box::new(Query::default()) },
         ToAgent::CallCancelled { call: 2 },

@@ -178,11 +178,14 @@ pub struct FilesPath {
     pub path: String,
 }
 
-/// A channel to the same plugin in its other role, which is told the key.
+/// A channel to the same plugin in its other role, which is told the key; on which machine, where it comes from the
+/// administrator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelOpen {
     pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -214,7 +214,17 @@ impl Ctx {
     /// # Errors
     /// The other role cannot be reached.
     pub async fn channel(&self, key: &str) -> Result<Stream> {
-        let opened = self.ask(&ChannelOpen { key: key.to_owned() }).await?;
+        let opened = self.ask(&ChannelOpen { key: key.to_owned(), machine: None }).await?;
+        self.op.take_offered(Some(opened.stream)).await
+    }
+
+    /// In the administrator role, opens a channel to this plugin on the machine of this id.
+    ///
+    /// # Errors
+    /// The machine cannot be reached.
+    pub async fn channel_to(&self, machine: &str, key: &str) -> Result<Stream> {
+        let open = ChannelOpen { key: key.to_owned(), machine: Some(machine.to_owned()) };
+        let opened = self.ask(&open).await?;
         self.op.take_offered(Some(opened.stream)).await
     }
 

@@ -7,8 +7,8 @@ use plugin_host::{
     RunnerProgram, Services, Transport,
 };
 use schema::{
-    Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Problem, Publish, PublishMode, Published,
-    Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+    ChannelOpen, Code, EventsEmit, HostCall, HostRequest, ListedMachine, MachinesList, Problem, Publish, PublishMode,
+    Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -160,8 +160,13 @@ impl Services for Offered {
         .boxed()
     }
 
-    fn open_channel(&self, plugin: &str, call: &CallMeta, key: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
-        let (memory, plugin, call, key) = (self.0.clone(), plugin.to_owned(), call.clone(), key.to_owned());
+    fn open_channel(
+        &self,
+        plugin: &str,
+        call: &CallMeta,
+        open: ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>> {
+        let (memory, plugin, call, key) = (self.0.clone(), plugin.to_owned(), call.clone(), open.key);
         async move {
             let peer = memory.peer.get().ok_or_else(|| Problem::new(Code::Unavailable, "there is no peer."))?;
             let (ours, theirs) = Duplex::pair();

@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("contract::a_plugin_of_any_name_is_on_every_face", a_plugin_of_any_name_is_on_every_face),
         Case::new("contract::services_of_both_roles_are_real", services_of_both_roles_are_real),
+        Case::new("contract::channels_open_from_either_role", channels_open_from_either_role),
         Case::new("contract::the_narrower_setting_reaches_the_machine", the_narrower_setting_reaches_the_machine),
     ]
 }
@@ -84,6 +85,30 @@ fn services_of_both_roles_are_real() -> Result<()> {
     ensure!(event["title"] == "Something happened" && event["data"] == json!({"what": "echo"}), "{event}");
     ensure!(event["machine"]["id"] == named.machine["id"] && event["module"] == named.name.as_str(), "{event}");
     ensure!(!fs::read(named.site.state().join("bailiwick.db"))?.windows(6).any(|bytes| bytes == b"s3cret"));
+    Ok(())
+}
+
+fn channels_open_from_either_role() -> Result<()> {
+    let named = Named::new()?;
+    let bytes = 8 << 20;
+    let all = json!({"sent": bytes, "received": bytes, "right": true});
+    let up = named.on_machine("channel", json!({"bytes": bytes}))?;
+    ensure!(up == all, "{up}");
+    let down = json!({"bytes": bytes, "machine_id": named.machine["id"]});
+    let down = named.manager.run(&named.command("channel-down"), &down)?["result"].clone();
+    ensure!(down == all, "{down}");
+    // Neither a refusal nor a machine that is not there leaves anybody waiting.
+    for (arguments, fault) in [
+        (json!({"key": "refuse", "machine_id": named.machine["id"]}), "this key is refused"),
+        (json!({"machine_id": "no-such-machine"}), "there is no machine"),
+        (json!({}), "to which machine"),
+    ] {
+        let job = named.manager.submit(&named.command("channel-down"), &arguments)?;
+        let job = named.manager.job_in(&job, end_to_end::client::FINAL)?;
+        ensure!(job["state"] == "failed", "{fault}: {job}");
+        let told = job["problem"]["message"].as_str().unwrap_or_default();
+        ensure!(arguments["key"] == "refuse" || told.contains(fault), "{told}");
+    }
     Ok(())
 }
 

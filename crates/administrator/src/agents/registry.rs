@@ -203,35 +203,43 @@ impl Registry {
     }
 
     pub(super) async fn open_stream(&self, machine: MachineId, job: Uuid, stream: &str) -> Result<Duplex, Problem> {
+        let stream = stream.to_owned();
+        let opened = self.dial_back(machine, |ticket| ToAgent::OpenStream { ticket, job, stream }).await?;
+        opened.ok_or_else(|| {
+            Problem::new(Code::Unavailable, "The machine did not open the stream in time.")
+                .fix("Look whether the job still runs, and try again.")
+        })
+    }
+
+    pub(super) async fn open_channel(&self, machine: MachineId, plugin: &str, key: &str) -> Result<Duplex, Problem> {
+        let (plugin, key) = (plugin.to_owned(), key.to_owned());
+        let opened = self.dial_back(machine, |ticket| ToAgent::OpenChannel { ticket, plugin, key }).await?;
+        opened.ok_or_else(|| {
+            Problem::new(Code::Unavailable, "The machine did not open the channel in time.")
+                .fix("Look whether the plugin runs there, and try again.")
+        })
+    }
+
+    /// Has the machine dial back with a ticket; nothing where it does not in time.
+    async fn dial_back(
+        &self,
+        machine: MachineId,
+        message: impl FnOnce(String) -> ToAgent,
+    ) -> Result<Option<Duplex>, Problem> {
         let session = self.session(machine)?;
         let ticket = new_ticket();
         let (taken, taken_by) = oneshot::channel();
         self.tickets.lock().insert(ticket.clone(), Ticket { machine, taken });
-        let outcome = self.dialled_back(&session, &ticket, job, stream, taken_by).await;
+        let sent = session.send(message(ticket.clone()));
+        let outcome = match sent {
+            Ok(()) => tokio::select! {
+                taken = tokio::time::timeout(TICKET_LIFE, taken_by) => Ok(taken.ok().and_then(Result::ok)),
+                () = session.over.cancelled() => Err(Offline::NotConnected.into()),
+            },
+            Err(offline) => Err(offline.into()),
+        };
         self.tickets.lock().remove(&ticket);
         outcome
-    }
-
-    async fn dialled_back(
-        &self,
-        session: &Session,
-        ticket: &str,
-        job: Uuid,
-        stream: &str,
-        taken_by: oneshot::Receiver<Duplex>,
-    ) -> Result<Duplex, Problem> {
-        session.send(ToAgent::OpenStream { ticket: ticket.to_owned(), job, stream: stream.to_owned() })?;
-        tokio::select! {
-            taken = tokio::time::timeout(TICKET_LIFE, taken_by) => match taken {
-                Ok(Ok(duplex)) => Ok(duplex),
-                Ok(Err(_)) | Err(_) => Err(Problem::new(
-                    Code::Unavailable,
-                    "The machine did not open the stream in time.",
-                )
-                .fix("Look whether the job still runs, and try again.")),
-            },
-            () = session.over.cancelled() => Err(Offline::NotConnected.into()),
-        }
     }
 
     /// Uses up a ticket. Only the machine it was made for gets through, and nobody a second time.

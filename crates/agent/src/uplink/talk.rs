@@ -10,7 +10,7 @@ use identity::ca::AGENT_LIFE;
 use jiff::{SignedDuration, Timestamp};
 use link::{LinkError, Receiver, Sender};
 use parking_lot::Mutex;
-use plugin_host::{CallMeta, Method};
+use plugin_host::{CallMeta, Duplex, Method};
 use protocol::{FrameError, FromAgent, JobReport, Kind, Outcome, ToAgent, Welcome};
 use schema::{Code, Problem, Query};
 use serde_json::Value;
@@ -217,6 +217,7 @@ impl Talk {
                 core.outbox.spool_changed();
             }
             ToAgent::OpenStream { ticket, job, stream } => self.open_stream(ticket, job, stream),
+            ToAgent::OpenChannel { ticket, plugin, key } => self.open_channel(ticket, plugin, key),
             ToAgent::PeerCall { call, plugin, payload } => self.peer_call(call, plugin, payload),
             ToAgent::Query { call, plugin, type_name, query } => self.query(call, plugin, type_name, *query),
             ToAgent::CallCancelled { call } => {
@@ -309,6 +310,22 @@ impl Talk {
                 && problem.code != Code::UnsupportedByHost
             {
                 tracing::debug!(plugin, %problem, "a plugin did not take something in");
+            }
+        });
+    }
+
+    /// Dials back for the administrator role of a plugin, once the plugin here takes the channel.
+    fn open_channel(self: &Arc<Talk>, ticket: String, plugin: String, key: String) {
+        let core = Arc::clone(&self.core);
+        self.core.spawn(async move {
+            let (near, far) = Duplex::pair();
+            if let Err(problem) = core.host().accept_channel(&plugin, &key, CallMeta::default(), far).await {
+                return tracing::warn!(%plugin, %problem, "a channel is not taken");
+            }
+            let Ok(dialer) = core.dialer() else { return };
+            match dialer.websocket(&format!("/stream/{ticket}")).await {
+                Ok(socket) => link::carry(socket, near).await,
+                Err(error) => tracing::debug!(%plugin, %error, "a channel cannot be opened"),
             }
         });
     }

@@ -142,7 +142,12 @@ impl Services for Nobody {
         async { Ok(Value::Null) }.boxed()
     }
 
-    fn open_channel(&self, _: &str, _: &CallMeta, _: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
+    fn open_channel(
+        &self,
+        _: &str,
+        _: &CallMeta,
+        _: schema::ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>> {
         async { Err(Problem::new(Code::UnsupportedByHost, "there is no other role.")) }.boxed()
     }
 

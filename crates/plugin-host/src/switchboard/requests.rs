@@ -49,7 +49,7 @@ impl Switchboard {
             }
             ChannelOpen::METHOD => {
                 let open = ChannelOpen::read(payload)?;
-                let other = self.services.open_channel(&self.plugin, &op.call, &open.key).await?;
+                let other = self.services.open_channel(&self.plugin, &op.call, open).await?;
                 let (stream, duplex) = self.open_numbered(op, "channel")?;
                 self.tasks.spawn_on(duplex.carry_until(other, op.over.clone()), &self.runtime);
                 ChannelOpen::reply(&ChannelOpened { stream })

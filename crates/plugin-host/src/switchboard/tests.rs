@@ -12,7 +12,12 @@ impl Services for NoServices {
         async { Ok(Value::Null) }.boxed()
     }
 
-    fn open_channel(&self, _: &str, _: &CallMeta, _: &str) -> BoxFuture<'static, Result<Duplex, Problem>> {
+    fn open_channel(
+        &self,
+        _: &str,
+        _: &CallMeta,
+        _: schema::ChannelOpen,
+    ) -> BoxFuture<'static, Result<Duplex, Problem>> {
         async { Err(Problem::internal("there is none.")) }.boxed()
     }
 

@@ -62,11 +62,18 @@ struct Channel {
     key: String,
     #[arg(default = 262_144_u64)]
     bytes: u64,
+    /// Machine to open it to, from the administrator
+    #[arg(advanced)]
+    machine_id: Option<String>,
 }
 
 /// Sends bytes to the other role and counts what comes back.
 async fn channel(ctx: Ctx, args: Channel) -> Result<Value> {
-    let (mut sender, mut receiver) = ctx.channel(&args.key).await?.split();
+    let stream = match &args.machine_id {
+        Some(machine) => ctx.channel_to(machine, &args.key).await?,
+        None => ctx.channel(&args.key).await?,
+    };
+    let (mut sender, mut receiver) = stream.split();
     let sending = async {
         let mut sent = 0;
         while sent < args.bytes {
@@ -142,6 +149,8 @@ pub(crate) fn declare(app: App) -> App {
         .command("swallow", "Swallow bytes", swallow)
         .command_options(|c| c.streams.push(stream("in", StreamDirection::In)))
         .command("channel", "Send bytes to the other role", channel)
+        .command("channel-down", "Send bytes to a machine", channel)
+        .command_options(|c| c.target.on = sdk::schema::TargetKind::Administrator)
         .command("channels", "Open many channels to the other role", channels)
         .command_options(|c| c.streams.push(stream("out", StreamDirection::Out)))
         .accept(accept)
