@@ -77,8 +77,12 @@ fn a_plugin_of_any_name_is_on_every_face() -> Result<()> {
 fn services_of_both_roles_are_real() -> Result<()> {
     let named = Named::new()?;
     let found = named.on_machine("services", json!({}))?;
-    ensure!(found["secret"] == "s3cret" && found["gone"].is_null() && found["note"] == "kept", "{found}");
-    ensure!(found["unknown"] == "unsupported_by_host" && found["settings"] == json!({"loudness": 3}), "{found}");
+    ensure!(found["secrets"] == json!(["s3cret", null]) && found["note"] == "kept", "{found}");
+    ensure!(
+        found["refused"] == json!(["unsupported_by_host"]) && found["machines"] == "unsupported_by_host",
+        "{found}"
+    );
+    ensure!(found["settings"] == json!({"loudness": 3}), "{found}");
     let answer = named.on_machine("peer", json!({"message": "hi"}))?;
     ensure!(answer["role"] == "administrator" && answer["heard"]["message"] == "hi", "{answer}");
     let event = end_to_end::soon("the event is listed", || Ok(named.manager.rows("fleet/events")?.pop()))?;

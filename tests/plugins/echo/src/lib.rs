@@ -87,7 +87,8 @@ async fn services(ctx: Ctx, (): ()) -> Result<Value> {
     let note = std::fs::read_to_string(&file)?;
     ctx.event("happened", json!({"what": "echo"})).await?;
     ctx.warn(fault(sdk::schema::Code::Unavailable, "this is a warning.")).await?;
-    let machines = ctx.machines().await?;
+    // Only the administrator knows of others.
+    let machines = ctx.machines().await.map_or_else(|fault| json!(fault.0.code), |list| json!(list));
     let unknown = ctx.request("no.such", &json!({})).await.err().map(|f| f.0.code);
     let (secrets, others) = (json!([secret, gone]), json!([unknown]));
     Ok(json!({"settings": settings, "secrets": secrets, "note": note, "machines": machines, "refused": others}))
