@@ -90,7 +90,7 @@ pub trait AgentSink: Send + Sync + 'static {
     /// The connection is over.
     fn gone(&self, machine: MachineId) -> BoxFuture<'_, ()>;
     fn job(&self, machine: MachineId, job: Uuid, report: JobReport) -> BoxFuture<'_, Result<(), Problem>>;
-    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<(), Problem>>;
+    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<Taken, Problem>>;
     /// What the agent believes to be stored; the answer names what it must send again.
     fn sections(&self, machine: MachineId, sections: Vec<SectionHash>) -> BoxFuture<'_, Vec<SectionName>>;
     /// A host service that a plugin's machine role asks of the administrator (`peer.call`, `events.emit`, …).
@@ -117,6 +117,14 @@ pub trait AgentSink: Send + Sync + 'static {
     fn suspicion(&self, machine: MachineId, problem: Problem);
     /// Somebody without an identity, at this address, was not enrolled.
     fn refused_join(&self, from: IpAddr, problem: Problem);
+}
+
+/// What became of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Stored,
+    /// They would erase most of a section: held back until a second collection agrees.
+    Held,
 }
 
 /// What an agent told when it connected.

@@ -1,6 +1,6 @@
 //! What becomes of everything agents say: jobs go to the dispatcher, rows to the database, channels to plugins.
 
-use crate::agents::{AgentHello, AgentSink, Duplex};
+use crate::agents::{AgentHello, AgentSink, Duplex, Taken};
 use crate::app::App;
 use crate::services;
 use crate::settings;
@@ -66,7 +66,7 @@ impl AgentSink for Sink {
         async move { self.app()?.job_report(machine, JobId::from_uuid(job), report).await }.boxed()
     }
 
-    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<(), Problem>> {
+    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<Taken, Problem>> {
         async move {
             let hash = protocol::section_hash(&publish.rows).map_err(|error| Problem::internal(format!("{error}.")))?;
             let write = move |store: &mut database::Write<'_>| {
@@ -76,15 +76,17 @@ impl AgentSink for Sink {
                         let subject = format!("{plugin}.{}", publish.type_name);
                         let at = Timestamp::now();
                         store.warn(&Warning { machine: Some(machine), plugin, subject, problem, count: 1, at })?;
-                        Ok(())
+                        Ok(Taken::Stored)
                     }
                     Err(problem) => Err(problem.into()),
-                    Ok(outcome) if publish.mode == PublishMode::Replace && !outcome.held => {
+                    Ok(outcome) if outcome.held => Ok(Taken::Held),
+                    Ok(_) if publish.mode == PublishMode::Replace => {
                         let (type_name, section) = (&publish.type_name, &publish.section);
-                        Ok(store
-                            .stored_section(machine, &Section { plugin: &plugin, type_name, section, hash: &hash })?)
+                        let section = Section { plugin: &plugin, type_name, section, hash: &hash };
+                        store.stored_section(machine, &section)?;
+                        Ok(Taken::Stored)
                     }
-                    Ok(_) => Ok(()),
+                    Ok(_) => Ok(Taken::Stored),
                 }
             };
             Ok(self.app()?.database.write(write).await?)

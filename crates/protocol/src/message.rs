@@ -19,9 +19,12 @@ pub enum ToAgent {
     AckResult {
         job: Uuid,
     },
-    /// All rows up to this one of the spool are stored.
+    /// All rows up to this one of the spool are stored; or these are held back until a second collection agrees, which
+    /// then travels though it is the same.
     AckRows {
         seq: u64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// These sections are to be sent in full.
     SendSections {

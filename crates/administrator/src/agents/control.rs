@@ -2,7 +2,7 @@
 
 use super::registry::Session;
 use super::routes::Caller;
-use super::{AgentHello, Context, conversions, enrolment};
+use super::{AgentHello, Context, Taken, conversions, enrolment};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fleet::Status;
@@ -312,8 +312,10 @@ impl Talk<'_> {
                 Ok(finished.then_some(ToAgent::AckResult { job }))
             }
             FromAgent::Rows { seq, plugin, publish } => {
-                self.stored(sink.rows(machine, plugin, publish).await)?;
-                Ok(Some(ToAgent::AckRows { seq }))
+                let outcome = sink.rows(machine, plugin, publish).await;
+                let held = matches!(outcome, Ok(Taken::Held));
+                self.stored(outcome.map(|_| ()))?;
+                Ok(Some(ToAgent::AckRows { seq, held }))
             }
             FromAgent::Sections { sections } => {
                 let sections = sink.sections(machine, sections).await;

@@ -193,6 +193,21 @@ async fn an_older_copy_of_the_database_gets_its_rows_again() {
     assert_eq!(site.sink.sections(site.honest, undeclared).await, [], "nobody would take it");
 }
 
+#[tokio::test]
+async fn a_section_that_shrinks_is_held_until_a_second_collection_agrees() {
+    let site = Site::new().await;
+    let publish = |ids: std::ops::Range<u32>, at: &str| -> Publish {
+        let rows: Vec<Value> = ids.map(|id| json!({"id": id.to_string()})).collect();
+        let publish = json!({"type": "thing", "mode": "replace", "section": "all", "rows": rows, "observed_at": at});
+        serde_json::from_value(publish).unwrap()
+    };
+    let taken = async |publish| site.sink.rows(site.honest, "sample".into(), publish).await.unwrap();
+    assert_eq!(taken(publish(0..40, "2026-01-01T00:00:00Z")).await, Taken::Stored);
+    assert_eq!(taken(publish(0..1, "2026-01-01T00:01:00Z")).await, Taken::Held);
+    assert_eq!(taken(publish(0..1, "2026-01-01T00:01:00Z")).await, Taken::Held, "the same one is no second one");
+    assert_eq!(taken(publish(0..1, "2026-01-01T00:02:00Z")).await, Taken::Stored);
+}
+
 #[test]
 fn what_agents_say_is_cut_and_cannot_act_on_a_terminal() {
     assert_eq!(level_of("warn"), "warn");

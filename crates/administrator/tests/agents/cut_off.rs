@@ -108,7 +108,7 @@ async fn a_certificate_renewed_in_time_keeps_everything_open() {
     kit.later(two_thirds);
     assert!(matches!(neighbour.next().await, Some(ToAgent::Goodbye(_))), "the port has looked at its clock");
     busy.session.say(&rows(1)).await;
-    assert_eq!(busy.session.next().await, Some(ToAgent::AckRows { seq: 1 }));
+    assert_eq!(busy.session.next().await, Some(ToAgent::AckRows { seq: 1, held: false }));
     let [stream, channel] = &mut busy.sockets;
     for socket in [stream, channel] {
         let told = tokio::time::timeout(Duration::ZERO, socket.next()).await;

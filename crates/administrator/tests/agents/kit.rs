@@ -1,7 +1,7 @@
 //! An agents' port with a directory and a sink that tests can look into, and agents that do as they are told.
 
 use administrator::agents::{
-    AgentHello, AgentSink, Agents, AgentsConfig, AgentsDeps, Directory, Duplex, Enrolled, PluginFile, Standing,
+    AgentHello, AgentSink, Agents, AgentsConfig, AgentsDeps, Directory, Duplex, Enrolled, PluginFile, Standing, Taken,
 };
 use administrator::runtime::Runtime;
 use base64::Engine;
@@ -86,9 +86,9 @@ impl AgentSink for Sink {
         self.tell(Event::Job(machine, job, report));
         Box::pin(async { self.stored() })
     }
-    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<(), Problem>> {
+    fn rows(&self, machine: MachineId, plugin: String, publish: Publish) -> BoxFuture<'_, Result<Taken, Problem>> {
         self.tell(Event::Rows(machine, plugin, publish));
-        Box::pin(async { self.stored() })
+        Box::pin(async { self.stored().map(|()| Taken::Stored) })
     }
     fn sections(&self, _: MachineId, _: Vec<SectionHash>) -> BoxFuture<'_, Vec<SectionName>> {
         Box::pin(async { Vec::new() })

@@ -23,7 +23,7 @@ async fn what_is_acknowledged_was_taken_over_by_the_sink() {
     let mut machine = kit.machine().await;
     let mut session = kit.connect(&mut machine).await;
     session.say(&rows(7)).await;
-    assert_eq!(session.next().await, Some(ToAgent::AckRows { seq: 7 }));
+    assert_eq!(session.next().await, Some(ToAgent::AckRows { seq: 7, held: false }));
     let job = Uuid::now_v7();
     session.say(&FromAgent::Job { job, report: finished() }).await;
     assert_eq!(session.next().await, Some(ToAgent::AckResult { job }));
@@ -39,7 +39,7 @@ async fn only_what_can_never_be_stored_is_acknowledged_without_being_stored() {
     let job = Uuid::now_v7();
     let said = [
         (FromAgent::Job { job, report: finished() }, ToAgent::AckResult { job }),
-        (rows(1), ToAgent::AckRows { seq: 1 }),
+        (rows(1), ToAgent::AckRows { seq: 1, held: false }),
     ];
     for code in Code::ALL {
         let hopeless = matches!(code, Code::PermissionDenied | Code::NotFound | Code::BadRequest | Code::Quota);

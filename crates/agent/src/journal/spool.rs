@@ -188,8 +188,9 @@ impl Journal {
         })
     }
 
-    /// Everything up to `seq` is stored at the administrator.
-    pub fn stored_up_to(&self, seq: u64) -> Result<(), JournalError> {
+    /// Everything up to `seq` is stored at the administrator; `held`: but for what is at `seq`, which is to be collected
+    /// once more and sent whether or not it is the same.
+    pub fn stored_up_to(&self, seq: u64, held: bool) -> Result<(), JournalError> {
         self.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let mut done = Vec::new();
@@ -197,14 +198,14 @@ impl Journal {
                 let (seq, value) = item?;
                 done.push((seq.value(), serde_json::from_slice::<Entry>(value.value())?));
             }
-            for (seq, entry) in done {
-                tables.drop_entry(seq)?;
+            for (at, entry) in done {
+                tables.drop_entry(at)?;
                 if let Entry::Section { key } = entry
                     && let Some(mut section) = tables.section(&key)?
-                    && section.queued == Some(seq)
+                    && section.queued == Some(at)
                 {
                     section.queued = None;
-                    section.stored = Some(section.hash.clone());
+                    section.stored = Some(section.hash.clone()).filter(|_| !(held && at == seq));
                     tables.put_section(&key, &section)?;
                 }
             }

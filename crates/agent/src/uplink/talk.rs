@@ -207,8 +207,8 @@ impl Talk {
             ToAgent::AckResult { job } => {
                 core.with_journal(move |journal| journal.acknowledge(job, Timestamp::now())).await?
             }
-            ToAgent::AckRows { seq } => {
-                core.with_journal(move |journal| journal.stored_up_to(seq)).await?;
+            ToAgent::AckRows { seq, held } => {
+                core.with_journal(move |journal| journal.stored_up_to(seq, held)).await?;
                 self.stored.fetch_max(seq, Ordering::AcqRel);
                 core.outbox.spool_changed();
             }

@@ -19,7 +19,7 @@ fn only_a_change_of_a_section_travels() {
     assert!(!journal.publish("p", first.clone()).unwrap(), "it waits already");
     let sent = journal.outgoing(0, usize::MAX).unwrap();
     assert_eq!(sent.len(), 1);
-    journal.stored_up_to(sent[0].seq).unwrap();
+    journal.stored_up_to(sent[0].seq, false).unwrap();
     assert!(!journal.publish("p", first).unwrap(), "the administrator has it");
     assert!(journal.outgoing(0, usize::MAX).unwrap().is_empty());
     assert!(journal.publish("p", publish(PublishMode::Replace, "a", json!([]))).unwrap());
@@ -46,7 +46,7 @@ fn an_acknowledgement_of_an_older_form_does_not_count_for_the_newer() {
     journal.publish("p", publish(PublishMode::Replace, "a", json!([{"id": 1}]))).unwrap();
     let old = journal.outgoing(0, usize::MAX).unwrap()[0].seq;
     journal.publish("p", publish(PublishMode::Replace, "a", json!([{"id": 2}]))).unwrap();
-    journal.stored_up_to(old).unwrap();
+    journal.stored_up_to(old, false).unwrap();
     let rest = journal.outgoing(0, usize::MAX).unwrap();
     assert_eq!(rest[0].publish.rows[0]["id"], 2);
 }
@@ -56,7 +56,7 @@ fn a_new_administrator_gets_everything_again() {
     let (_dir, journal) = journal();
     journal.publish("p", publish(PublishMode::Replace, "a", json!([{"id": 1}]))).unwrap();
     journal.publish("q", publish(PublishMode::Replace, "a", json!([{"id": 2}]))).unwrap();
-    journal.stored_up_to(2).unwrap();
+    journal.stored_up_to(2, false).unwrap();
     assert_eq!(journal.section_hashes().unwrap().len(), 2);
     journal.send_again(None).unwrap();
     journal.send_again(None).unwrap();
@@ -79,7 +79,7 @@ fn the_spool_is_bounded_and_takes_again_when_it_was_emptied() {
     assert_eq!(taken, 21);
     let first = journal.outgoing(0, 1).unwrap();
     assert_eq!(first.len(), 1);
-    journal.stored_up_to(first[0].seq).unwrap();
+    journal.stored_up_to(first[0].seq, false).unwrap();
     journal.publish("p", big).unwrap();
 }
 
@@ -94,4 +94,18 @@ fn what_was_taken_over_is_there_after_a_restart() {
     let journal = Journal::open(&path).unwrap();
     assert_eq!(journal.outgoing(0, usize::MAX).unwrap().len(), 1);
     assert_eq!(journal.next_epoch().unwrap(), 2);
+}
+
+#[test]
+fn what_is_held_back_travels_again_though_it_is_the_same() {
+    let (_dir, journal) = journal();
+    let few = || publish(PublishMode::Replace, "all", json!([{"id": 1}]));
+    assert!(journal.publish("p", few()).unwrap());
+    let sent = journal.outgoing(0, usize::MAX).unwrap();
+    journal.stored_up_to(sent[0].seq, true).unwrap();
+    assert!(journal.section_hashes().unwrap().is_empty(), "the administrator has something else");
+    assert!(journal.publish("p", few()).unwrap(), "the second collection is the one that is waited for");
+    let sent = journal.outgoing(0, usize::MAX).unwrap();
+    journal.stored_up_to(sent[0].seq, false).unwrap();
+    assert!(!journal.publish("p", few()).unwrap());
 }
