@@ -18,7 +18,8 @@ await scenario(async ({ page, facts }) => {
     await cancel(page, facts);
     for (const [name, path] of [
       ['machine', undefined], ['groups', '/fleet/groups'], ['jobs', '/fleet/jobs'], ['plugins', '/fleet/plugins'],
-      ['audit', '/fleet/audit'], ['operators', '/fleet/operators'],
+      ['audit', '/fleet/audit'], ['operators', '/fleet/operators'], ['events', '/fleet/events'], ['values', '/fleet/settings'],
+      ['settings', '/inventory/settings'],
     ]) {
       if (path) await page.goto(`${facts.url}${path}`);
       else {

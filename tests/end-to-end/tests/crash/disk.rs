@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new("crash::nothing_is_acknowledged_without_fsync", without_fsync).root("traces another program"),
+        Case::new("crash::a_result_is_acknowledged_when_it_is_on_disk", result_without_fsync)
+            .root("traces another program"),
         Case::new("crash::an_end_is_told_when_it_is_on_disk", end_without_disk).root("traces another program"),
     ]
 }
@@ -125,5 +127,37 @@ fn end_without_disk() -> Result<()> {
         ensure!(job["state"] == "succeeded", "{job}");
         ensure!(times(&state, &format!("begin {tag}")) == 1, "it was run again");
     }
+    Ok(())
+}
+
+/// The administrator's disk takes nothing while a result comes: it is not acknowledged, so that the machine has it still
+/// when the administrator comes back, and nothing is run again.
+fn result_without_fsync() -> Result<()> {
+    let (network, mut site) = site_with_network(Start { plugins: vec!["counter"], ..Start::default() })?;
+    let token = site.token("manager")?;
+    let manager = site.stranger().bearer(&token);
+    let machines = arrive(&network, &site, &manager, &["maple"])?;
+    plugin_is_ready(&manager, "maple")?;
+    let state = machines[0].state();
+    let id = submit(&manager, "append-again", "unstored", 4000)?;
+    manager.job_in(&id, &["running"])?;
+    let disk = FailingDisk::of(site.running()?.id(), NO_SYNC)?;
+    soon("the command ends", || Ok((times(&state, "end unstored") == 1).then_some(())))?;
+    let limit = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < limit {
+        let job = manager.job(&id)?;
+        ensure!(job["state"] == "running", "a result that is not on the disk was told: {job}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let failed = disk.failed();
+    ensure!(failed > 0, "the administrator asked for no fsync");
+    site.kill()?;
+    // Its tracer ends with it.
+    drop(disk);
+    site.start()?;
+    let job = manager.job_within(&id, FINAL, Duration::from_secs(60))?;
+    println!("administrator: {failed} failed fsyncs under a result, then {}", job["state"]);
+    ensure!(job["state"] == "succeeded", "{job}");
+    ensure!(times(&state, "begin unstored") == 1, "it was run again");
     Ok(())
 }
