@@ -15,8 +15,8 @@ import { StreamView } from './stream-view';
 import { useJob } from './use-job';
 
 export function State({ state }: { state: Job['state'] }) {
-  const look = stateLook(state);
-  return <span className={`with-icon text-${look.tone}`}><ToneIcon {...look} />{look.title}</span>;
+  const { tone = 'neutral', icon, title } = stateLook(useConsole().registry, state);
+  return <span className={`with-icon text-${tone}`}><ToneIcon tone={tone} icon={icon} />{neutral(title)}</span>;
 }
 
 interface Props {

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { live, type LiveMessage } from '../api/live';
 import { neutral } from '../model/neutral';
-import { CORE } from '../model/registry';
+import { CORE, type Registry } from '../model/registry';
 import type { Job, JobState, Json, JsonObject, Query } from '../model/schema';
 import { toast } from '../ui/toast';
 import { isFinal, stateLook } from './states';
@@ -16,14 +16,14 @@ export interface Jobs {
 const RECENT = 50;
 const FIELDS = ['id', 'command', 'title', 'state', 'machine', 'target', 'progress', 'created_at', 'ended_at', 'problem'];
 
-export function useJobs(operator: string, open: (id: string) => void): Jobs {
+export function useJobs(registry: Registry, operator: string, open: (id: string) => void): Jobs {
   const [jobs, setJobs] = useState<ReadonlyMap<string, Job>>(new Map());
   const columns = useRef<string[]>([]);
   useEffect(() => {
     const query: Query = { where: operator === '' ? [] : [{ field: 'operator', op: 'eq', value: operator }], sort: ['-created_at'], page: { limit: RECENT }, fields: FIELDS };
     return live.rows(CORE, 'jobs', query, (message) => setJobs((before) => merged(before, message, columns)));
   }, [operator]);
-  useEnded(jobs, open);
+  useEnded(registry, jobs, open);
   return useMemo(() => {
     const list = [...jobs.values()].sort((a, b) => (b.created_at ?? '').localeCompare(a.created_at ?? ''));
     return { list, running: list.filter((job) => !isFinal(job.state)).length };
@@ -53,20 +53,20 @@ function asJob(key: string, row: JsonObject): Job {
   return { ...(row as unknown as Job), problem, id: text(row.id) ?? key, command: text(row.command) ?? '', state: (text(row.state) ?? 'queued') as JobState };
 }
 
-function useEnded(jobs: ReadonlyMap<string, Job>, open: (id: string) => void): void {
+function useEnded(registry: Registry, jobs: ReadonlyMap<string, Job>, open: (id: string) => void): void {
   const seen = useRef(new Map<string, JobState>());
   useEffect(() => {
     for (const job of jobs.values()) {
       const before = seen.current.get(job.id);
       seen.current.set(job.id, job.state);
       if (before === undefined || isFinal(before) || !isFinal(job.state)) continue;
-      const look = stateLook(job.state);
+      const look = stateLook(registry, job.state);
       toast({
-        tone: look.tone,
-        title: `${neutral(job.title || job.command)}: ${look.title.toLowerCase()}`,
+        tone: look.tone ?? 'neutral',
+        title: `${neutral(job.title || job.command)}: ${neutral(look.title).toLowerCase()}`,
         text: job.problem?.message ? neutral(job.problem.message) : undefined,
         action: { label: 'Show', run: () => open(job.id) },
       });
     }
-  }, [jobs, open]);
+  }, [registry, jobs, open]);
 }

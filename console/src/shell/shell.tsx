@@ -30,7 +30,7 @@ export function Shell({ registry, session }: { registry: Registry; session: Sess
   const main = useRef<HTMLElement>(null);
   const close = useCallback(() => setOver(undefined), []);
   const openJob = useCallback((id?: string) => setOver({ kind: 'jobs', id }), []);
-  const jobs = useJobs(session.operator.name, openJob);
+  const jobs = useJobs(registry, session.operator.name, openJob);
   const value = useMemo<Console>(() => ({
     registry,
     session,
