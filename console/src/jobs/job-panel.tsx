@@ -10,7 +10,7 @@ import type { Job, JsonObject, Problem } from '../model/schema';
 import { Bar, Button, ProblemNote, Spinner } from '../ui/controls';
 import { ToneIcon } from '../ui/icon';
 import { Result } from './result';
-import { isFinal, stateLook } from './states';
+import { hasProgress, isFinal, stateLook } from './states';
 import { StreamView } from './stream-view';
 import { useJob } from './use-job';
 
@@ -80,6 +80,7 @@ export function JobPanel({ id, onPick, brief = false }: Props) {
 
 function Progress({ job }: { job: Job }) {
   const { fraction, text } = job.progress ?? {};
+  if (!hasProgress(job)) return text ? <p className="faint small">{neutral(text)}</p> : null;
   return (
     <div className="job-progress" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={100} aria-valuenow={typeof fraction === 'number' ? Math.round(fraction * 100) : undefined} aria-valuetext={text || undefined}>
       <Bar fraction={fraction ?? null} />
@@ -100,7 +101,7 @@ function Children({ job, onPick }: { job: Job; onPick: (id: string) => void }) {
           <li key={one.id}>
             <button type="button" onClick={() => onPick(one.id)}>
               <span>{neutral(label(one.machine ?? null) || one.id)}</span>
-              {!isFinal(one.state) && one.progress && <Bar fraction={one.progress.fraction ?? null} />}
+              {hasProgress(one) && <Bar fraction={one.progress?.fraction ?? null} />}
               <State state={one.state} />
             </button>
           </li>
