@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { manifests } from '../mock/manifests';
-import { fitting } from '../src/table/columns';
+import { fitting, widthOf } from '../src/table/columns';
 import { Registry } from '../src/model/registry';
 
 const registry = new Registry(manifests);
@@ -41,6 +41,11 @@ describe('all manifests together', () => {
     const all = registry.columnsFor(registry.view('fleet.machines')!);
     const narrow = fitting(all, 'name', 300, undefined);
     expect(narrow.every((one) => one.name === 'name' || one.field.priority === 1)).toBe(true);
+    for (const available of [300, 480, 690]) {
+      const fits = fitting(all, 'name', available, undefined);
+      expect(fits.reduce((sum, one) => sum + widthOf(one, 'name'), 0)).toBeLessThanOrEqual(available);
+    }
+    expect(fitting(all, 'name', 300, undefined, true).map((one) => one.name)).toContain('addresses');
     expect(fitting(all, 'name', 4000, undefined)).toEqual(all);
     expect(fitting(all, 'name', 300, ['macs', 'gone']).map((one) => one.name)).toEqual(['macs']);
   });

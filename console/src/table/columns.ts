@@ -28,20 +28,21 @@ function valuesWidth({ type, values }: Field): number | undefined {
   return type === 'status' && longest > 0 ? Math.min(180, Math.max(96, longest * 7.2 + 50)) : undefined;
 }
 
-/** The columns that fit, in their own order; priority 1 always. */
-export function fitting(columns: Column[], label: string, available: number, chosen: string[] | undefined): Column[] {
+/** The columns that fit, in their own order; what names the row always. Stacked, what matters most. */
+export function fitting(columns: Column[], label: string, available: number, chosen: string[] | undefined, stacked = false): Column[] {
   if (chosen) {
     const named = chosen.map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
     if (named.length > 0) return named;
   }
-  const taken = new Set<Column>();
-  let used = 0;
+  if (stacked) return columns.filter((one) => one.name === label || priority(one.field) === 1);
+  const naming = columns.filter((one) => one.name === label);
+  const taken = new Set(naming);
+  let used = naming.reduce((sum, one) => sum + widthOf(one, label), 0);
   for (const level of [1, 2, 3]) {
     for (const one of columns) {
-      const own = one.name === label ? 1 : priority(one.field);
-      if (own !== level) continue;
+      if (one.name === label || priority(one.field) !== level) continue;
       const width = widthOf(one, label);
-      if (level > 1 && used + width > available) continue;
+      if (used + width > available) continue;
       taken.add(one);
       used += width;
     }
@@ -52,7 +53,7 @@ export function fitting(columns: Column[], label: string, available: number, cho
 export function template(columns: Column[], label: string, select: boolean, actions: boolean): string {
   const tracks = columns.map((one) => {
     const width = widthOf(one, label);
-    return `minmax(${Math.round(width)}px, ${Math.round(width)}fr)`;
+    return `minmax(${Math.round(width * 0.85)}px, ${Math.round(width)}fr)`;
   });
   return [select ? `${SELECT_WIDTH}px` : '', ...tracks, actions ? `${ACTIONS_WIDTH}px` : ''].filter(Boolean).join(' ');
 }

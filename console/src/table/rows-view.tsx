@@ -58,8 +58,8 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
   const rowCommands = useMemo(() => registry.commandsOn(found, 'one'), [registry, found]);
   const selection = useSelection(rows.window, selectable, query);
   const columns = useMemo(
-    () => fitting(all, type.type.label, size.width - (selectable ? SELECT_WIDTH : 0) - ACTIONS_WIDTH - 2, place.columns),
-    [all, type.type.label, size.width, selectable, place.columns],
+    () => fitting(all, type.type.label, size.width - (selectable ? SELECT_WIDTH : 0) - ACTIONS_WIDTH - 2, place.columns, stacked),
+    [all, type.type.label, size.width, selectable, place.columns, stacked],
   );
   const shape = useMemo(() => ({
     label: type.type.label,
