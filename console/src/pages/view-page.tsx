@@ -1,6 +1,6 @@
 // The page of one view: picks the renderer for its kind, or says calmly that this console has none yet.
 
-import { lazy, Suspense, useCallback, useEffect, useMemo, type RefObject } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, type ReactNode, type RefObject } from 'react';
 import { Link, useLocation, useSearch } from 'wouter';
 import { useConsole } from '../console';
 import { Markdown } from '../fields/markdown';
@@ -49,10 +49,10 @@ export function ViewPage({ module, view, rowKey, page }: Props) {
   );
 }
 
-export function Heading({ found }: { found: FoundView }) {
+export function Heading({ found, children }: { found: FoundView; children?: ReactNode }) {
   return (
     <header className="page-head">
-      <h1>{neutral(found.view.title)}</h1>
+      <h1>{neutral(found.view.title)}{children}</h1>
       {found.view.description && <p>{neutral(found.view.description)}</p>}
     </header>
   );
@@ -66,7 +66,7 @@ function RowsPage({ found, page }: { found: FoundView; page: RefObject<HTMLEleme
     const text = writePlace(next);
     navigate(path + (text ? `?${text}` : ''), { replace: true });
   }, [navigate, path]);
-  return <RowsView found={found} place={place} setPlace={setPlace} page={page} heading={<Heading found={found} />} />;
+  return <RowsView found={found} place={place} setPlace={setPlace} page={page} heading={(count) => <Heading found={found}>{count}</Heading>} />;
 }
 
 function NoRenderer({ found }: { found: FoundView }) {

@@ -5,7 +5,7 @@ import { useCallback, useEffect, useMemo, useRef, useState, type ReactNode, type
 import { useLocation } from 'wouter';
 import { fetchCount, type Address } from '../api/http';
 import { JOB_TYPE, rowAddress, useConsole, whyNot, type Target } from '../console';
-import { format } from '../model/format';
+import { count, format } from '../model/format';
 import { counted, iconOf, lowerFirst, plural, type FoundCommand, type FoundView } from '../model/registry';
 import type { Place } from '../model/place';
 import type { Row } from '../model/rows';
@@ -28,7 +28,8 @@ interface Props {
   setPlace: (place: Place) => void;
   /** What narrows the rows to their surroundings: filters and params. */
   bound?: { where: Filter[]; params: JsonObject };
-  heading?: ReactNode;
+  /** What stands above, given how many there are where the tools have no room for it. */
+  heading?: (count: ReactNode) => ReactNode;
   /** The element that scrolls on a narrow page. */
   page?: RefObject<HTMLElement | null>;
   embedded?: boolean;
@@ -80,7 +81,7 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
 
   return (
     <div className={`rows-view ${embedded ? 'embedded' : ''}`}>
-      {heading}
+      {heading?.(<span className="head-count faint" aria-hidden="true">{total.data === undefined ? '' : count(total.data)}</span>)}
       {view.summary && !quiet && <Summary found={found} at={at} query={counting} place={place} setPlace={setPlace} columns={all} />}
       <Toolbar
         {...{ found, at, place, setPlace, all, columns, density, stacked, embedded, query }}

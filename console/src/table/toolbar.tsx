@@ -65,6 +65,7 @@ export function Toolbar(props: Props) {
 function Search({ place, setPlace, fields, word, embedded }: { place: Place; setPlace: (place: Place) => void; fields: string[]; word: string; embedded: boolean }) {
   const [text, setText] = useState(place.q);
   const sent = useRef(place.q);
+  const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     if (place.q !== sent.current) {
       sent.current = place.q;
@@ -85,6 +86,7 @@ function Search({ place, setPlace, fields, word, embedded }: { place: Place; set
     <div className="search">
       <Icon name="search" size={15} />
       <input
+        ref={input}
         type="search"
         aria-label={`Search ${word}`}
         placeholder={placeholder}
@@ -97,6 +99,7 @@ function Search({ place, setPlace, fields, word, embedded }: { place: Place; set
         }}
       />
       {text === '' && !embedded && <kbd>/</kbd>}
+      {text !== '' && <button type="button" className="search-clear" aria-label="Clear search" onClick={() => { setText(''); input.current?.focus(); }}><Icon name="x" size={14} /></button>}
     </div>
   );
 }
