@@ -205,9 +205,11 @@ impl Fleet {
     }
 
     fn connected(&self, agents: usize) -> Result<()> {
-        let reached = || Ok((self.last("connected")? >= agents as u64).then_some(()));
-        end_to_end::until(&format!("{agents} agents are connected"), PATIENCE, reached)
-            .with_context(|| self.running.tail())
+        end_to_end::until(&format!("{agents} agents are connected"), PATIENCE, || {
+            let lost = self.running.lines().into_iter().find(|line| line.starts_with("bench-agents:"));
+            ensure!(lost.is_none(), "{}", lost.unwrap_or_default());
+            Ok((self.last("connected")? >= agents as u64).then_some(()))
+        })
     }
 
     /// Seconds since `begun` until most and all are connected again. Told every fifth of a second.

@@ -33,6 +33,9 @@ struct Line {
     /// Handshakes under way at a time.
     #[arg(long, default_value_t = 200)]
     at_once: usize,
+    /// Enrolments under way at a time: the port takes 64 strangers from one address.
+    #[arg(long, default_value_t = 48)]
+    enrol_at_once: usize,
     /// What every job ends with, as JSON that fits the command.
     #[arg(long, default_value = "null")]
     result: serde_json::Value,
@@ -72,11 +75,12 @@ async fn main() -> ExitCode {
     };
     let counters = Counters { result: line.result, ..Counters::default() };
     let (counters, turns) = (Arc::new(counters), Arc::new(Semaphore::new(line.at_once)));
+    let enrolments = Arc::new(Semaphore::new(line.enrol_at_once));
     let tasks = TaskTracker::new();
     for (number, word) in text.lines().map(str::to_owned).enumerate() {
-        let (counters, turns) = (Arc::clone(&counters), Arc::clone(&turns));
+        let (counters, turns, enrolments) = (Arc::clone(&counters), Arc::clone(&turns), Arc::clone(&enrolments));
         tasks.spawn(async move {
-            match enrolled(number, &word, &turns).await {
+            match enrolled(number, &word, &enrolments).await {
                 Ok(agent) => {
                     counters.enrolled.fetch_add(1, Ordering::Relaxed);
                     live(agent, &counters, &turns).await;
