@@ -125,3 +125,15 @@ describe('settings', () => {
     expect(panel.textContent).toContain('Type a duration such as 1h 30m.');
   });
 });
+
+describe('a detail', () => {
+  test('shows its status once, and what is empty only when asked', async () => {
+    on = await stage('/fleet/machine/m000003');
+    const panel = await on.until(() => find('.detail .panel'));
+    const terms = (root: ParentNode) => [...root.querySelectorAll(':scope > .facts dt')].map((one) => one.textContent);
+    expect(find('.detail-title')!.textContent).toContain('Online');
+    expect(terms(panel)).toContain('Addresses');
+    expect(terms(panel)).not.toContain('Status');
+    expect(terms(panel.querySelector('details.absent-facts')!)).toContain('Held because');
+  });
+});

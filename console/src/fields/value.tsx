@@ -3,7 +3,7 @@
 import { memo, type ReactNode } from 'react';
 import { Link } from 'wouter';
 import { rowAddress, useConsole } from '../console';
-import { exact, format, isMono, isObject, label, refId } from '../model/format';
+import { exact, format, isAbsent, isMono, isObject, label, refId } from '../model/format';
 import { neutral, neutralLines } from '../model/neutral';
 import type { Field, Json } from '../model/schema';
 import { Bar, CopyButton } from '../ui/controls';
@@ -21,11 +21,11 @@ interface Props {
 }
 
 export const Value = memo(function Value({ field, value, roomy = false, reachable = true }: Props): ReactNode {
-  if (value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) {
+  if (isAbsent(value)) {
     return <span className="absent">{roomy ? '–' : ''}</span>;
   }
   if (field.many && Array.isArray(value)) return <Many field={field} list={value} roomy={roomy} reachable={reachable} />;
-  return <One field={field} value={value} roomy={roomy} reachable={reachable} />;
+  return <One field={field} value={value!} roomy={roomy} reachable={reachable} />;
 });
 
 function One({ field, value, roomy = false, reachable = true }: Props & { value: Json }) {

@@ -186,6 +186,11 @@ function plain(value: Json): string {
   return neutral(typeof value === 'object' ? JSON.stringify(value) : String(value));
 }
 
+/** Whether there is nothing to show of a value. */
+export function isAbsent(value: Json | undefined): boolean {
+  return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
+}
+
 export function isObject(value: Json | undefined): value is { [key: string]: Json } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,7 +7,7 @@ import { fetchColumns, problemOf, withKey } from '../api/http';
 import { live } from '../api/live';
 import { address, JOB_TYPE, useConsole } from '../console';
 import { Value } from '../fields/value';
-import { copyText, exact, format, isObject } from '../model/format';
+import { copyText, exact, format, isAbsent, isObject } from '../model/format';
 import { JobPanel } from '../jobs/job-panel';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
@@ -43,6 +43,8 @@ export default function DetailPage({ found, rowKey, page }: Props) {
   }
   const values = row.values;
   const title = format(type.type.fields[type.type.label] ?? { type: 'text' }, values[type.type.label]) || rowKey || found.view.title;
+  // The status stands beside the title.
+  const facts = columns.filter((one) => one.name !== type.type.status);
   const sections = sectionsOf(found, columns, type.type.label);
   return (
     <div className="detail">
@@ -50,7 +52,7 @@ export default function DetailPage({ found, rowKey, page }: Props) {
       {type.id === JOB_TYPE && <div className="panel"><JobPanel id={row.key ?? ''} onPick={openJob} brief /></div>}
       {sections.map((section, n) => (section.view
         ? <SubView key={n} section={section} found={found} values={values} rowKey={row.key ?? ''} page={page} />
-        : <Facts key={n} section={section} columns={columns} values={values} />))}
+        : <Facts key={n} section={section} columns={facts} values={values} />))}
     </div>
   );
 }
@@ -100,28 +102,36 @@ function sectionsOf({ view }: FoundView, columns: Column[], label: string): Sect
 }
 
 function Facts({ section, columns, values }: { section: Section; columns: Column[]; values: JsonObject }) {
-  const shown = [...new Set(section.fields)].map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
-  if (shown.length === 0) return null;
+  const own = [...new Set(section.fields)].map((name) => columns.find((one) => one.name === name)).filter((one) => one !== undefined);
+  const absent = own.filter(({ name }) => isAbsent(values[name]));
+  const shown = own.filter((one) => !absent.includes(one));
+  if (own.length === 0) return null;
   return (
     <section className="panel">
       <h2 className={section.title ? '' : 'unseen'}>{neutral(section.title || 'Fields')}</h2>
-      <dl className="facts">
-        {shown.map(({ name, field }) => {
-          const value = values[name];
-          const text = copyText(field, value);
-          return (
-            <div key={name} className={WIDE.has(field.type) ? 'wide' : ''}>
-              <dt title={field.description || undefined}>{neutral(field.title)}</dt>
-              <dd>
-                {field.type === 'markdown' && typeof value === 'string' ? <Markdown text={value} under={2} /> : <Value field={field} value={value as Json} roomy />}
-                {text && !WIDE.has(field.type) && !['status', 'bool', 'series', 'percent', 'progress'].includes(field.type) && <CopyButton text={text} label={`Copy ${field.title.toLowerCase()}`} />}
-                {exact(field, value) && <small className="faint">{exact(field, value)}</small>}
-              </dd>
-            </div>
-          );
-        })}
-      </dl>
+      {shown.length > 0 && <dl className="facts">{shown.map((one) => <Fact key={one.name} column={one} value={values[one.name]} />)}</dl>}
+      {absent.length > 0 && (
+        <details className="absent-facts">
+          <summary>{absent.length === 1 ? '1 empty field' : `${absent.length} empty fields`}</summary>
+          <dl className="facts">{absent.map((one) => <Fact key={one.name} column={one} value={undefined} />)}</dl>
+        </details>
+      )}
     </section>
+  );
+}
+
+function Fact({ column: { field }, value }: { column: Column; value: Json | undefined }) {
+  const text = copyText(field, value);
+  const copied = text !== '' && !WIDE.has(field.type) && !['status', 'bool', 'series', 'percent', 'progress'].includes(field.type);
+  return (
+    <div className={WIDE.has(field.type) && value !== undefined ? 'wide' : ''}>
+      <dt title={field.description || undefined}>{neutral(field.title)}</dt>
+      <dd className={copied ? 'copied' : ''}>
+        {field.type === 'markdown' && typeof value === 'string' ? <Markdown text={value} under={2} /> : <Value field={field} value={value} roomy />}
+        {copied && <CopyButton text={text} label={`Copy ${field.title.toLowerCase()}`} />}
+        {exact(field, value) && <small className="faint">{exact(field, value)}</small>}
+      </dd>
+    </div>
   );
 }
 

@@ -3,7 +3,7 @@
 import { memo, type CSSProperties, type MouseEvent } from 'react';
 import { Link } from 'wouter';
 import { Value } from '../fields/value';
-import { format, isAlignedEnd } from '../model/format';
+import { format, isAbsent, isAlignedEnd } from '../model/format';
 import type { Column } from '../model/registry';
 import type { Row, RowWindow } from '../model/rows';
 import { Icon } from '../ui/icon';
@@ -106,7 +106,7 @@ function Stacked(props: Props) {
   const head = columns.find((one) => one.name === shape.label);
   const status = columns.find((one) => one.name === shape.status);
   const rest = columns
-    .filter((one) => one !== head && one !== status && one.field.type !== 'series' && !isEmpty(rows.value(row, one.name)))
+    .filter((one) => one !== head && one !== status && one.field.type !== 'series' && !isAbsent(rows.value(row, one.name)))
     .slice(0, STACKED_FIELDS);
   return (
     <div role="gridcell" className="stack">
@@ -124,8 +124,4 @@ function Stacked(props: Props) {
       </div>
     </div>
   );
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === null || value === '' || (Array.isArray(value) && value.length === 0);
 }
