@@ -31,6 +31,7 @@ export function TargetPicker({ picked, setPicked, onlyGroup, wrong }: Props) {
           label="Machines"
           view="fleet.machines"
           many
+          required
           autoFocus
           chosen={picked.kind === 'machines' ? picked.machines : []}
           onChange={(machines) => setPicked({ kind: 'machines', machines })}
@@ -40,6 +41,7 @@ export function TargetPicker({ picked, setPicked, onlyGroup, wrong }: Props) {
         <RowPicker
           label="Group"
           view="fleet.groups"
+          required
           autoFocus
           chosen={picked.kind === 'group' && picked.group ? [{ key: picked.group, label: picked.group }] : []}
           onChange={([one]) => setPicked({ kind: 'group', group: one?.key ?? '' })}
