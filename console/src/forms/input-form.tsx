@@ -28,7 +28,7 @@ export function InputForm(props: Props) {
       {rare.length > 0 && (
         <details className="more-options" open={open || wrong} onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary><Icon name="chevron-right" size={14} />More options</summary>
-          <Group {...props} fields={rare} autoFocus={false} />
+          <div className="more-fields"><Group {...props} fields={rare} autoFocus={false} /></div>
         </details>
       )}
     </>
