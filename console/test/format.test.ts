@@ -13,7 +13,7 @@ describe('values as text', () => {
     ['bytes', 8 * 2 ** 30, '8.0 GiB'], ['bytes', 512, '512 B'], ['rate', 1536, '1.5 KiB/s'], ['percent', 81.6, '82 %'], ['percent', 3.62, '3.6 %'],
     ['duration', 5400, '1 h 30 min'], ['bool', true, 'Yes'], ['tags', ['a', 'b'], 'a, b'], ['ref', { id: '1', label: 'One' }, 'One'],
     ['progress', { fraction: 0.5, text: 'half' }, '50 % half'], ['secret', 'x', '••••••'], ['port', 8080, '8080'], ['json', { a: 1 }, '{"a":1}'],
-    ['markdown', '## Title\n\n- **one**', 'Title one'], ['text', 'two\nlines', 'two lines'],
+    ['markdown', '## Title\n\n- **one**', 'Title one'], ['markdown', 'See [the guide](https://a.example/g_1).', 'See the guide.'], ['text', 'two\nlines', 'two lines'],
   ])('%s %j is %s', (type, value, text) => expect(format({ type }, value, NOW)).toBe(text));
 
   test('every domain type has a text for every value, and none for nothing', () => {

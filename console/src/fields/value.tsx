@@ -37,7 +37,7 @@ function One({ field, value, roomy = false, reachable = true }: Props & { value:
     case 'percent':
       return <Percent field={field} value={value} />;
     case 'progress':
-      return isObject(value) ? <span className="bar-cell"><Bar fraction={typeof value.fraction === 'number' ? value.fraction : null} /><span>{format(field, value)}</span></span> : <>{format(field, value)}</>;
+      return isObject(value) ? <span className="bar-cell"><Bar fraction={typeof value.fraction === 'number' ? value.fraction : null} /><span title={roomy ? undefined : format(field, value)}>{format(field, value)}</span></span> : <>{format(field, value)}</>;
     case 'series':
       return Array.isArray(value) ? <Spark values={value} /> : <>{format(field, value)}</>;
     case 'user':

@@ -184,7 +184,7 @@ function Text({ id, described, field: { property, required }, value, onChange, o
   };
   if (property['x-ui']?.multiline || domain === 'markdown' || domain === 'code' || domain === 'json' || kind === 'object') return <textarea rows={4} {...shared} />;
   const number = kind === 'integer' || kind === 'number';
-  return (
+  const input = (
     <input
       {...shared}
       type={domain === 'time' ? 'datetime-local' : domain === 'secret' ? 'password' : 'text'}
@@ -193,6 +193,7 @@ function Text({ id, described, field: { property, required }, value, onChange, o
       autoComplete={domain === 'secret' ? 'new-password' : 'off'}
     />
   );
+  return domain === 'percent' ? <span className="in-percent">{input}</span> : input;
 }
 
 function rangeHint({ minimum, maximum }: InputProperty): string | undefined {

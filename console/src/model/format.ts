@@ -65,7 +65,7 @@ function formatOne(field: Pick<Field, 'type' | 'values'>, value: Json, now: numb
     case 'secret':
       return '••••••';
     case 'markdown':
-      return plain(value).replace(/(^|\s)(#{1,6}|[-*+>]|\d+[.)])\s+/g, '$1').replace(/[*_`]{1,3}/g, '');
+      return plain(value).replace(/!?\[([^\]\n]{1,300})\]\([^)\s]{1,2000}\)/g, '$1').replace(/(^|\s)(#{1,6}|[-*+>]|\d+[.)])\s+/g, '$1').replace(/[*_`]{1,3}/g, '');
     default:
       return plain(value);
   }
