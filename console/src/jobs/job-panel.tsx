@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { cancelJob, problemOf } from '../api/http';
 import { useConsole } from '../console';
 import { Value } from '../fields/value';
-import { count, label, relative, timeExact } from '../model/format';
+import { clock, count, label, relative, timeExact } from '../model/format';
 import { neutral } from '../model/neutral';
 import type { Job, JsonObject, Problem } from '../model/schema';
 import { Bar, Button, ProblemNote, Spinner } from '../ui/controls';
@@ -120,7 +120,7 @@ function Log({ job }: { job: Job }) {
       <div className="log" role="log" tabIndex={0} aria-label="Log">
         {lines.map((line, n) => (
           <p key={n} className={`log-${['error', 'warn'].includes(line.level) ? line.level : 'info'}`}>
-            <time dateTime={line.at}>{neutral(line.at.slice(11, 19))}</time>
+            <time dateTime={line.at} title={timeExact(line.at)}>{clock(line.at)}</time>
             {line.level !== 'info' && <b>{neutral(line.level)}</b>}
             <span>{neutral(line.text)}</span>
           </p>

@@ -9,6 +9,7 @@ const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
 const decimal = new Intl.NumberFormat(locale, { maximumFractionDigits: 3 });
 const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 const exactTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
+const clockTime = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const dayTime = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' });
 const ago = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
 
@@ -143,6 +144,12 @@ export function relative(value: Json | undefined, now = Date.now()): string {
   if (size < 36 * 3600) return ago.format(Math.round(seconds / 3600), 'hour');
   if (size < 30 * 86400) return ago.format(Math.round(seconds / 86400), 'day');
   return dayTime.format(at);
+}
+
+/** The time of day, for lines that follow each other. */
+export function clock(value: string): string {
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? neutral(value) : clockTime.format(at);
 }
 
 export function timeExact(value: Json | undefined): string {
