@@ -87,6 +87,7 @@ describe('modules', () => {
     expect(on.text()).toContain('It crashed 5 times in 10 minutes');
     expect(on.text()).toContain('Update the module');
     expect(find('.nav-failure')).not.toBeNull();
+    expect(find('.note a')!.getAttribute('href')).toMatch(/^\/fleet\/plugins\?where=.*northwind-scales/);
   });
 
   test('a view nobody can show yet is told calmly', async () => {

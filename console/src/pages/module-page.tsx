@@ -5,9 +5,9 @@ import { Link } from 'wouter';
 import { address, useConsole, whyNot } from '../console';
 import { neutral } from '../model/neutral';
 import { iconOf } from '../model/registry';
-import { Button, Note } from '../ui/controls';
+import { Button } from '../ui/controls';
 import { Icon } from '../ui/icon';
-import { NotFound } from './view-page';
+import { FailureNote, NotFound } from './view-page';
 
 export function ModulePage({ name }: { name: string }) {
   const console_ = useConsole();
@@ -22,11 +22,7 @@ export function ModulePage({ name }: { name: string }) {
       <header className="page-head">
         <h1><Icon name={module.icon} size={22} />{neutral(plugin.title)}</h1>
       </header>
-      {module.failure && (
-        <Note tone={module.failure.state === 'disabled' ? 'warning' : 'danger'} title={neutral(module.failure.cause)}>
-          {module.failure.remedy && <p>{neutral(module.failure.remedy)}</p>}
-        </Note>
-      )}
+      <FailureNote module={name} />
       {plugin.description && <p className="lead">{neutral(plugin.description)}</p>}
       <dl className="facts">
         <div><dt>Version</dt><dd>{neutral(plugin.version)}</dd></div>

@@ -2,7 +2,7 @@
 
 import { lazy, Suspense, useCallback, useEffect, useMemo, type ReactNode, type RefObject } from 'react';
 import { Link, useLocation, useSearch } from 'wouter';
-import { useConsole } from '../console';
+import { address, useConsole } from '../console';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
 import { readPlace, writePlace, type Place } from '../model/place';
@@ -28,10 +28,9 @@ export function ViewPage({ module, view, rowKey, page }: Props) {
   useEffect(() => { document.title = `${title} · Bailiwick`; }, [title]);
   if (!found) return <NotFound />;
   const shown = registry.shownAs(found);
-  const failure = registry.module(module)?.failure;
   return (
     <div className={`page ${shown?.as === 'rows' ? 'page-rows' : ''}`}>
-      {failure && <Note tone="danger" title={neutral(failure.cause)}>{failure.remedy && <p>{neutral(failure.remedy)}</p>}</Note>}
+      <FailureNote module={module} />
       <Suspense fallback={<Spinner />}>
         {!shown && <NoRenderer found={found} />}
         {shown?.as === 'rows' && <RowsPage found={shown.found} page={page} />}
@@ -46,6 +45,24 @@ export function ViewPage({ module, view, rowKey, page }: Props) {
         )}
       </Suspense>
     </div>
+  );
+}
+
+/** Why a module does not run, with the way to what can be done about it. */
+export function FailureNote({ module }: { module: string }) {
+  const { registry } = useConsole();
+  const failure = registry.module(module)?.failure;
+  if (!failure) return null;
+  const plugins = registry.view('fleet.plugins');
+  const own = writePlace({ q: '', where: [{ field: 'name', op: 'eq', value: module }], sort: undefined, columns: undefined });
+  return (
+    <Note
+      tone={failure.state === 'disabled' ? 'warning' : 'danger'}
+      title={neutral(failure.cause)}
+      action={plugins && <Link className="button small" href={`${address(plugins.module, plugins.view.id)}?${own}`}>{neutral(plugins.view.title)}</Link>}
+    >
+      {failure.remedy && <p>{neutral(failure.remedy)}</p>}
+    </Note>
   );
 }
 
