@@ -12,7 +12,7 @@ import { JobPanel } from '../jobs/job-panel';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
 import type { Place } from '../model/place';
-import { plural, type Column, type FoundView } from '../model/registry';
+import { lowerFirst, plural, type Column, type FoundView } from '../model/registry';
 import type { Columns, Filter, Json, JsonObject, Query, Section } from '../model/schema';
 import { ActionBar } from '../table/action-bar';
 import { RowsView, titleFor } from '../table/rows-view';
@@ -157,7 +157,7 @@ function SubView({ section, found, values, rowKey, page }: { section: Section; f
   return (
     <section className="detail-view">
       <h2>{neutral(section.title || shown.found.view.title)}</h2>
-      <RowsView found={shown.found} place={place} setPlace={setPlace} bound={bound} page={page} embedded />
+      <RowsView found={shown.found} place={place} setPlace={setPlace} bound={bound} page={page} within={lowerFirst(registry.typeOf(found)!.type.title)} />
     </section>
   );
 }

@@ -7,10 +7,11 @@ import { fetchCount, type Address } from '../api/http';
 import { JOB_TYPE, rowAddress, useConsole, whyNot, type Target } from '../console';
 import { count, format } from '../model/format';
 import { counted, iconOf, lowerFirst, plural, type FoundCommand, type FoundView } from '../model/registry';
+import { neutral } from '../model/neutral';
 import type { Place } from '../model/place';
 import type { Row } from '../model/rows';
 import type { Filter, JsonObject, Query } from '../model/schema';
-import { Button, Empty, ProblemNote, Spinner } from '../ui/controls';
+import { Button, Empty, IconButton, ProblemNote, Spinner } from '../ui/controls';
 import { keep, readKept } from '../ui/theme';
 import { useSize } from '../ui/use-size';
 import { ActionBar } from './action-bar';
@@ -32,14 +33,16 @@ interface Props {
   heading?: (count: ReactNode) => ReactNode;
   /** The element that scrolls on a narrow page. */
   page?: RefObject<HTMLElement | null>;
-  embedded?: boolean;
+  /** In words, what it is part of; its own page where absent. */
+  within?: string;
 }
 
 export type Density = 'compact' | 'comfortable';
 const HEIGHTS: Record<Density, number> = { compact: 37, comfortable: 48 };
 const STACKED_HEIGHTS: Record<Density, number> = { compact: 66, comfortable: 76 };
 
-export function RowsView({ found, place, setPlace, bound, heading, page, embedded = false }: Props) {
+export function RowsView({ found, place, setPlace, bound, heading, page, within }: Props) {
+  const embedded = within !== undefined;
   const console_ = useConsole();
   const { registry, openJob } = console_;
   const { view, module } = found;
@@ -97,8 +100,8 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
         {snapshot.problem && <ProblemNote problem={snapshot.problem} onRetry={() => rows.window.retry()} title={`${view.title} could not be read`} />}
         {snapshot.state === 'reading' && <Skeleton label={view.title} />}
         {isEmpty && (filtered
-          ? <Empty icon="search" title={`No ${lowerFirst(plural(type.type))} match`} action={<Button onPress={() => setPlace({ ...place, q: '', where: [] })}>Show all</Button>}>Nothing fits this search and these filters.</Empty>
-          : <EmptyView found={found} />)}
+          ? <Empty icon="search" title={`No ${lowerFirst(plural(type.type))} match`} action={<Button onPress={() => setPlace({ ...place, q: '', where: [] })}>Show all</Button>}>{noMatch(place)}</Empty>
+          : within !== undefined ? <Empty icon={iconOf(found, registry)} title={`None for this ${within}`} /> : <EmptyView found={found} />)}
         {snapshot.length > 0 && size.width > 0 && (
           <Grid
             title={view.title}
@@ -129,7 +132,7 @@ export function RowsView({ found, place, setPlace, bound, heading, page, embedde
         </Button>
       )}
       <span className="unseen" role="status">{rows.arrived ? `${counted(rows.arrived.rows, type.type)} added` : ''}</span>
-      {selection.keys.size > 0 && <Bulk found={found} selection={selection} start={start} />}
+      {selection.keys.size > 0 && <Bulk found={found} selection={selection} start={start} stacked={stacked} />}
       {menu && <RowMenu {...menu} found={found} commands={rowCommands} columns={all} window={rows.window} shape={shape} start={(command, row) => start(command, [row])} onClose={() => setMenu(undefined)} />}
     </div>
   );
@@ -228,7 +231,7 @@ function nextSort(sort: string[], name: string): string[] | undefined {
   return sort[0] === `-${name}` ? undefined : [name];
 }
 
-function Bulk({ found, selection, start }: { found: FoundView; selection: Selection; start: (command: FoundCommand, rows: Row[]) => void }) {
+function Bulk({ found, selection, start, stacked }: { found: FoundView; selection: Selection; start: (command: FoundCommand, rows: Row[]) => void; stacked: boolean }) {
   const { registry } = useConsole();
   const n = selection.keys.size;
   useEffect(() => {
@@ -241,8 +244,8 @@ function Bulk({ found, selection, start }: { found: FoundView; selection: Select
   return (
     <div className="bulk" role="toolbar" aria-label="Selected rows">
       <strong>{n.toLocaleString()} selected</strong>
-      <ActionBar small most={3} commands={registry.commandsOn(found, 'many')} title={(one) => titleFor(one, n)} run={(one) => start(one, selection.rows())} />
-      <Button small kind="quiet" icon="x" onPress={selection.clear}>Clear</Button>
+      <ActionBar small most={stacked ? 1 : 3} commands={registry.commandsOn(found, 'many')} title={(one) => titleFor(one, n)} run={(one) => start(one, selection.rows())} />
+      {stacked ? <IconButton small icon="x" label="Clear selection" onPress={selection.clear} /> : <Button small kind="quiet" icon="x" onPress={selection.clear}>Clear</Button>}
     </div>
   );
 }
@@ -250,6 +253,12 @@ function Bulk({ found, selection, start }: { found: FoundView; selection: Select
 /** The title of a command over `n` targets. */
 export function titleFor({ command }: FoundCommand, n: number): string {
   return n > 1 && command.title_many ? command.title_many.replaceAll('{n}', n.toLocaleString()) : command.title;
+}
+
+function noMatch({ q, where }: Place): string {
+  const filters = where.length === 1 ? 'this filter' : 'these filters';
+  if (q === '') return `Nothing fits ${filters}.`;
+  return where.length === 0 ? `Nothing has “${neutral(q)}” in it.` : `Nothing has “${neutral(q)}” in it and fits ${filters}.`;
 }
 
 function EmptyView({ found }: { found: FoundView }) {
