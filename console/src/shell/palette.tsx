@@ -77,9 +77,11 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             onPointerMove={() => setAt(n)}
             onClick={() => choose(entry)}
           >
-            <Icon name={entry.icon} size={16} />
-            <span className="palette-title">{neutral(entry.title)}</span>
-            <span className="palette-hint">{neutral(entry.reason ?? entry.hint)}</span>
+            <span className="palette-entry">
+              <Icon name={entry.icon} size={16} />
+              <span className="palette-title">{neutral(entry.title)}</span>
+              <span className="palette-hint">{neutral(entry.reason ?? entry.hint)}</span>
+            </span>
           </li>
         ))}
       </ul>
