@@ -37,22 +37,22 @@ function One({ field, value, roomy = false, reachable = true }: Props & { value:
     case 'percent':
       return <Percent field={field} value={value} />;
     case 'progress':
-      return isObject(value) ? <span className="bar-cell"><Bar fraction={typeof value.fraction === 'number' ? value.fraction : null} /><span title={roomy ? undefined : format(field, value)}>{format(field, value)}</span></span> : <>{format(field, value)}</>;
+      return isObject(value) ? <span className="bar-cell"><Bar fraction={typeof value.fraction === 'number' ? value.fraction : null} /><span title={roomy ? undefined : format(field, value)}><bdi>{format(field, value)}</bdi></span></span> : <bdi>{format(field, value)}</bdi>;
     case 'series':
-      return Array.isArray(value) ? <Spark values={value} /> : <>{format(field, value)}</>;
+      return Array.isArray(value) ? <Spark values={value} /> : <bdi>{format(field, value)}</bdi>;
     case 'user':
-      return <span className="with-icon"><Avatar name={label(value)} /><span className="clip">{format(field, value)}</span></span>;
+      return <span className="with-icon"><Avatar name={label(value)} /><bdi className="clip">{format(field, value)}</bdi></span>;
     case 'ref':
       return <Reference field={field} value={value} reachable={reachable} />;
     case 'tags':
     case 'refs':
-      return Array.isArray(value) ? <Many field={{ ...field, type: field.type === 'refs' ? 'ref' : 'tags' }} list={value} roomy={roomy} reachable={reachable} /> : <>{format(field, value)}</>;
+      return Array.isArray(value) ? <Many field={{ ...field, type: field.type === 'refs' ? 'ref' : 'tags' }} list={value} roomy={roomy} reachable={reachable} /> : <bdi>{format(field, value)}</bdi>;
     case 'url':
       return <Url value={value} reachable={reachable} />;
     case 'icon':
-      return typeof value === 'string' && isIcon(value) ? <Icon name={value} label={value} /> : <>{format(field, value)}</>;
+      return typeof value === 'string' && isIcon(value) ? <Icon name={value} label={value} /> : <bdi>{format(field, value)}</bdi>;
     case 'markdown':
-      return roomy && typeof value === 'string' ? <Markdown text={value} under={3} /> : <>{format(field, value)}</>;
+      return roomy && typeof value === 'string' ? <Markdown text={value} under={3} /> : <bdi>{format(field, value)}</bdi>;
     case 'code':
       return roomy ? <CodeBlock text={String(value)} /> : <code className="mono">{format(field, value)}</code>;
     case 'json':
@@ -69,11 +69,11 @@ function Plain({ field, value }: { field: Field; value: Json }) {
   const tone = typeof value === 'number' ? numberTone(field, value) : undefined;
   const title = exact(field, value);
   const shown = field.type === 'time' && typeof value === 'string' ? <time dateTime={value} title={title}>{text}</time> : text;
-  if (!tone && !isMono(field.type) && field.type !== 'time' && !title) return <>{text}</>;
+  if (!tone && !isMono(field.type) && field.type !== 'time' && !title) return <bdi>{text}</bdi>;
   return (
     <span className={`${isMono(field.type) ? 'mono' : ''} ${tone ? `text-${tone}` : ''}`} title={field.type === 'time' ? undefined : title}>
       {tone && <Icon name="alert" size={13} className={`tone-${tone}`} />}
-      {shown}
+      <bdi>{shown}</bdi>
     </span>
   );
 }
@@ -90,18 +90,18 @@ function Status({ field, value }: { field: Field; value: Json }) {
   return (
     <span className={`with-icon text-${tone}`}>
       <ToneIcon tone={tone} {...(meaning?.icon ? { icon: meaning.icon } : {})} />
-      <span className="clip">{format(field, value)}</span>
+      <bdi className="clip">{format(field, value)}</bdi>
     </span>
   );
 }
 
 function Percent({ field, value }: { field: Field; value: Json }) {
-  if (typeof value !== 'number') return <>{format(field, value)}</>;
+  if (typeof value !== 'number') return <bdi>{format(field, value)}</bdi>;
   const tone = numberTone(field, value);
   return (
     <span className="bar-cell">
       <Bar fraction={value / 100} tone={tone} />
-      <span className={tone ? `text-${tone}` : ''}>{format(field, value)}</span>
+      <span className={tone ? `text-${tone}` : ''}><bdi>{format(field, value)}</bdi></span>
     </span>
   );
 }
@@ -111,17 +111,17 @@ function Reference({ field, value, reachable }: Props & { value: Json }) {
   const id = refId(value);
   const to = field.ref && id ? rowAddress(registry, field.ref, id) : undefined;
   const text = label(value);
-  if (!to) return <>{text}</>;
-  return <Link className="link" href={to} tabIndex={reachable ? 0 : -1}>{text}</Link>;
+  if (!to) return <bdi>{text}</bdi>;
+  return <Link className="link" href={to} tabIndex={reachable ? 0 : -1}><bdi>{text}</bdi></Link>;
 }
 
 function Url({ value, reachable }: { value: Json; reachable: boolean | undefined }) {
   const text = neutral(String(value));
   // Only web addresses become links: `javascript:` and its like stay text.
-  if (!/^https?:\/\//i.test(text)) return <>{text}</>;
+  if (!/^https?:\/\//i.test(text)) return <bdi>{text}</bdi>;
   return (
     <a className="link" href={text} target="_blank" rel="noopener noreferrer" tabIndex={reachable ? 0 : -1}>
-      {text.replace(/^https?:\/\//i, '').replace(/\/$/, '')}
+      <bdi>{text.replace(/^https?:\/\//i, '').replace(/\/$/, '')}</bdi>
     </a>
   );
 }
@@ -139,7 +139,7 @@ function Many({ field, list, roomy, reachable }: Omit<Props, 'value'> & { list: 
   return (
     <span className={`many ${roomy ? 'roomy' : ''} ${pills ? 'pills' : 'comma'}`} title={roomy ? undefined : rest > 0 ? format(field, list) : undefined}>
       {items}
-      {rest > 0 && <span className="more-of">+{rest}</span>}
+      {rest > 0 && <span className="more-of"><bdi>+{rest}</bdi></span>}
     </span>
   );
 }

@@ -47,7 +47,7 @@ export function Toolbar(props: Props) {
           {searchable.length > 0 && <Search place={place} setPlace={setPlace} fields={searchable} word={props.word} embedded={embedded} />}
           <FilterButton {...{ found, at, query, place, setPlace }} columns={all} />
           {stacked && <SortMenu {...{ place, setPlace, all }} sort={place.sort ?? found.view.sort ?? []} />}
-          <span className="toolbar-count" role="status">{props.count}</span>
+          <span className="toolbar-count" role="status"><bdi>{props.count}</bdi></span>
         </>
       )}
       <span className="toolbar-space" />
