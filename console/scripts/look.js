@@ -25,6 +25,14 @@ const table = async (page) => {
 };
 const firstRow = (page) => page.locator('.grid-row').first();
 
+/** Where there is no room for its button it is behind the one for more. */
+const findPrinters = async (page) => {
+  const button = page.locator('.bulk').getByRole('button', { name: /Find printers/ });
+  if (await button.isVisible()) return button.click();
+  await page.locator('.bulk').getByRole('button', { name: 'More actions' }).click();
+  return page.getByRole('menuitem', { name: /Find printers/ }).click();
+};
+
 /** Each brings a page to what is to be seen. */
 const scenes = {
   'sign-in': async (page) => { await page.context().clearCookies(); await page.goto('/fleet/machines'); await page.waitForSelector('.sign-in-card'); },
@@ -50,11 +58,11 @@ const scenes = {
   form: async (page) => {
     await table(page);
     for (const n of [0, 1, 2]) await page.locator('.grid-row .row-check').nth(n).click();
-    await page.locator('.bulk').getByRole('button', { name: /Find printers/ }).click();
+    await findPrinters(page);
     await page.waitForSelector('.form .field');
     await page.locator('.more-options summary').click();
   },
-  'form-picker': async (page) => { await page.goto('/acme-printers/printers'); await page.waitForSelector('.grid-row'); await page.getByRole('button', { name: 'Find printers' }).click(); await page.waitForSelector('[role=option]'); },
+  'form-picker': async (page) => { await page.goto('/acme-printers/printers'); await page.waitForSelector('.grid-row'); await page.getByRole('button', { name: 'Find printers' }).click(); await page.waitForSelector('[role=option]'); await page.waitForSelector('.overlay:not([data-entering])'); },
   'form-wrong': async (page) => {
     await page.goto('/acme-printers/find-form');
     await page.waitForSelector('.form .field');
@@ -81,7 +89,7 @@ const scenes = {
   job: async (page) => {
     await table(page);
     for (const n of [0, 1, 2]) await page.locator('.grid-row .row-check').nth(n).click();
-    await page.locator('.bulk').getByRole('button', { name: /Find printers/ }).click();
+    await findPrinters(page);
     await page.locator('.form-foot .primary').click();
     await page.locator('.toast').getByRole('button', { name: 'Show' }).click();
     await page.waitForSelector('.job-children');

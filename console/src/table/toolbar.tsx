@@ -57,7 +57,7 @@ export function Toolbar(props: Props) {
           <Icon name="download" size={16} />
         </a>
       )}
-      <ActionBar commands={props.actions} run={(found) => run({ found })} title={(one) => one.command.title} most={2} primary="last" />
+      <ActionBar commands={props.actions} run={(found) => run({ found })} title={(one) => one.command.title} most={stacked ? 1 : 2} primary="last" />
     </div>
   );
 }
