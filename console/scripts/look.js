@@ -62,7 +62,7 @@ const scenes = {
     await page.waitForSelector('.form .field');
     await page.locator('.more-options summary').click();
   },
-  'form-picker': async (page) => { await page.goto('/acme-printers/printers'); await page.waitForSelector('.grid-row'); await page.getByRole('button', { name: 'Find printers' }).click(); await page.waitForSelector('[role=option]'); await page.waitForSelector('.overlay:not([data-entering])'); },
+  'form-picker': async (page) => { await page.goto('/acme-printers/printers'); await page.waitForSelector('.grid-row'); await page.getByRole('button', { name: 'Find printers' }).click(); await page.waitForSelector('[role=option]'); await page.waitForFunction(() => getComputedStyle(document.querySelector('.overlay')).opacity === '1'); },
   'form-wrong': async (page) => {
     await page.goto('/acme-printers/find-form');
     await page.waitForSelector('.form .field');
