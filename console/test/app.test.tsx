@@ -72,6 +72,16 @@ describe('a list', () => {
     expect(on.text()).not.toMatch(/[\u202e\u0000\u200b]/);
   });
 
+  test('that nothing matches names what is set, and a search is cleared by one press', async () => {
+    on = await stage('/fleet/machines?q=zzzzzz');
+    await on.until(() => find('.empty'));
+    expect(find('.empty')!.textContent).toContain('Nothing has “zzzzzz” in it.');
+    await act(async () => find('.search-clear')!.click());
+    await on.until(() => find('.grid-row'));
+    expect(window.location.search).toBe('');
+    expect(find('.search-clear')).toBeNull();
+  });
+
   test('that is empty offers the next command', async () => {
     on = await stage('/acme-printers/trays');
     await on.until(() => find('.empty'));
@@ -136,5 +146,7 @@ describe('a detail', () => {
     expect(terms(panel)).toContain('Addresses');
     expect(terms(panel)).not.toContain('Status');
     expect(terms(panel.querySelector('details.absent-facts')!)).toContain('Held because');
+    const none = await on.until(() => find('.detail-view .empty'));
+    expect(none.textContent).toBe('None for this machine');
   });
 });
