@@ -25,7 +25,7 @@ export function widthOf({ field, name }: Column, label: string): number {
 /** A status is as wide as its longest word beside its mark. */
 function valuesWidth({ type, values }: Field): number | undefined {
   const longest = Math.max(0, ...Object.values(values ?? {}).map((one) => one.title.length));
-  return type === 'status' && longest > 0 ? Math.min(180, Math.max(96, longest * 7.2 + 50)) : undefined;
+  return type === 'status' && longest > 0 ? Math.min(180, Math.max(96, longest * 8 + 52)) : undefined;
 }
 
 /** The columns that fit, in their own order; what names the row always. Stacked, what matters most. */
