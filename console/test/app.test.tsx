@@ -150,3 +150,19 @@ describe('a detail', () => {
     expect(none.textContent).toBe('None for this machine');
   });
 });
+
+describe('the palette', () => {
+  test('is walked with the arrows and leads to a view', async () => {
+    on = await stage('/fleet/machines');
+    await on.until(() => find('.grid-row'));
+    await act(async () => find('.palette-button')!.click());
+    await on.until(() => find('.palette-input input'));
+    const press = (key: string) => act(async () => { find('.palette-input input')!.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); });
+    for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp']) await press(key);
+    await type('.palette-input input', 'groups');
+    await on.until(() => find('[aria-selected=true]')?.textContent?.includes('Groups'));
+    await press('Enter');
+    await on.until(() => window.location.pathname === '/fleet/groups' && find('h1')?.textContent?.startsWith('Groups'));
+    expect(on.errors).toEqual([]);
+  });
+});

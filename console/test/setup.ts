@@ -13,6 +13,8 @@ class NoSocket extends EventTarget {
 }
 
 globalThis.WebSocket = NoSocket as unknown as typeof WebSocket;
+// Chromium of today answers with a promise.
+Element.prototype.scrollIntoView = (() => Promise.resolve()) as unknown as typeof Element.prototype.scrollIntoView;
 (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
 
 afterEach(() => {

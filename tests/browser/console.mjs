@@ -16,6 +16,7 @@ await scenario(async ({ page, facts }) => {
     faults.push(...(await everyLook(page, 'machines', facts.pictures)));
     await runOnTwo(page, facts, faults);
     await cancel(page, facts);
+    await palette(page, facts);
     for (const [name, path] of [
       ['machine', undefined], ['groups', '/fleet/groups'], ['jobs', '/fleet/jobs'], ['plugins', '/fleet/plugins'],
       ['audit', '/fleet/audit'], ['operators', '/fleet/operators'], ['events', '/fleet/events'], ['values', '/fleet/settings'],
@@ -90,6 +91,19 @@ async function cancel(page, facts) {
   console.log(`cancelled on screen after ${took} ms`);
   ensure(took < 2000, `it took ${took} ms to see the cancel`);
   await page.keyboard.press('Escape');
+}
+
+/** Walks the palette by keyboard and goes where it leads. */
+async function palette(page, facts) {
+  await page.goto(`${facts.url}/fleet/machines`);
+  await page.getByRole('heading', { name: 'Machines' }).waitFor();
+  await page.keyboard.press('Control+K');
+  const input = page.getByRole('combobox', { name: 'Search or run a command' });
+  await input.waitFor();
+  for (let n = 0; n < 5; n += 1) await page.keyboard.press('ArrowDown');
+  await input.fill('groups');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Groups', exact: true }).waitFor();
 }
 
 /** Fills in the form of the greeting on both machines, by keyboard where a person would. */

@@ -42,7 +42,7 @@ export function RowPicker(props: Props) {
   const offered = many ? options.filter((one) => !keys.has(one.key)) : options;
   const labelOf = (one: Target) => options.find((each) => each.key === one.key)?.label ?? one.label;
   useEffect(() => setAt(0), [text, open]);
-  useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView?.({ block: 'nearest' }), [at]);
+  useEffect(() => { void list.current?.querySelector('[aria-selected=true]')?.scrollIntoView?.({ block: 'nearest' }); }, [at]);
 
   const pick = (one: Target | undefined) => {
     if (!one) return;

@@ -31,7 +31,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const id = useId();
   const entries = useEntries(text);
   useEffect(() => setAt(0), [text]);
-  useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }), [at]);
+  // Some browsers answer scrollIntoView with a promise, which must not be taken for a clean-up.
+  useEffect(() => { void list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }); }, [at]);
   const choose = (entry: Entry | undefined) => {
     if (!entry || entry.reason) return;
     onClose();

@@ -63,12 +63,12 @@ export function Shell({ registry, session }: { registry: Registry; session: Sess
           </Boundary>
         </main>
         <Toasts />
-        <Suspense fallback={null}>
+        <Boundary of={over?.kind ?? ''}><Suspense fallback={null}>
           {over?.kind === 'command' && <CommandDialog request={over.request} onClose={close} />}
           {over?.kind === 'jobs' && <JobDrawer jobs={jobs} id={over.id} onPick={(id) => setOver({ kind: 'jobs', id })} onClose={close} />}
           {over?.kind === 'palette' && <Palette onClose={close} />}
           {over?.kind === 'keys' && <Keys onClose={close} />}
-        </Suspense>
+        </Suspense></Boundary>
       </div>
     </ConsoleContext>
   );
