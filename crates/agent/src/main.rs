@@ -2,8 +2,10 @@
 
 use agent::state::State;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -58,6 +60,9 @@ fn main() -> ExitCode {
         return plugin_host::runner_main();
     }
     let line = Line::parse();
+    if let Err(error) = hide_token() {
+        eprintln!("bailiwick-agent: the join token stays readable in the list of processes: {error}");
+    }
     let filter = EnvFilter::try_from_env("BAILIWICK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if let Verb::Run { with_parent: true, .. } = &line.verb
@@ -77,6 +82,28 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Every account can read the words a program was started with, and nobody else its environment: a join token among the
+/// words moves there by starting anew.
+fn hide_token() -> std::io::Result<()> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let Some((words, token)) = without_token(&words) else { return Ok(()) };
+    let program = std::env::current_exe()?;
+    Err(Command::new(program).args(&words[1..]).env("BAILIWICK_JOIN", token).exec())
+}
+
+/// The words without `--join TOKEN`, and the token.
+fn without_token(words: &[OsString]) -> Option<(Vec<OsString>, OsString)> {
+    let at = words.iter().position(|word| word == "--join" || word.as_encoded_bytes().starts_with(b"--join="))?;
+    let mut rest = words.to_vec();
+    let word = rest.remove(at);
+    let token = match word.to_str()?.strip_prefix("--join=") {
+        Some(token) => token.into(),
+        None if at < rest.len() => rest.remove(at),
+        None => return None,
+    };
+    Some((rest, token))
 }
 
 async fn perform(verb: Verb) -> Result<(), String> {
@@ -116,5 +143,22 @@ async fn told_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_taken_out_of_the_words_in_either_form() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let expected = Some((words("agent run --state s"), OsString::from("T")));
+        for form in ["agent run --join T --state s", "agent run --state s --join T", "agent run --join=T --state s"] {
+            assert_eq!(without_token(&words(form)), expected, "{form}");
+        }
+        for form in ["agent run --state s", "agent run --join"] {
+            assert_eq!(without_token(&words(form)), None, "{form}");
+        }
     }
 }

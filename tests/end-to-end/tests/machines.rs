@@ -125,5 +125,9 @@ fn an_agent_on_loopback_joins() -> Result<()> {
     let online = end_to_end::until("a machine is online", Duration::from_secs(20), || {
         Ok(manager.rows("fleet/machines")?.into_iter().find(|row| row["status"] == "online"))
     });
-    online.with_context(|| agent.tail()).map(|_| ())
+    online.with_context(|| agent.tail())?;
+    // Every account of the machine may read these words.
+    let words = std::fs::read(format!("/proc/{}/cmdline", agent.id()))?;
+    ensure!(!String::from_utf8_lossy(&words).contains(&token), "the join token is in the list of processes");
+    Ok(())
 }
