@@ -19,7 +19,7 @@ use schema::Role;
 use serde_json::json;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long plugins get to end.
 const PLUGINS_STOP: Duration = Duration::from_secs(3);
+
+/// Each of these shows that a directory is the state of an administrator.
+const OWN: &[&str] = &["bailiwick.db", "authority", "administrator.lock"];
 
 /// What `bailiwick serve` was told.
 #[derive(Clone, Debug)]
@@ -75,6 +78,9 @@ impl Administrator {
         let host_config = HostConfig::runner(Role::Administrator, state.join("plugins"))?;
         let host = Host::start(host_config, services.clone()).await?;
         let folder = config.plugins.clone().map_or_else(default_plugins, Ok)?;
+        if config.plugins.is_some() && !folder.is_dir() {
+            bail!("there is no folder of plugins {}. Make it, or name another one with --plugins.", folder.display());
+        }
         let libraries = plugins::load(&host, &folder).await?;
         let modules = plugins::modules(&host.plugins());
         let stored = modules.iter().skip(1).map(|m| (m.manifest.plugin.name.clone(), m.manifest.clone()));
@@ -136,7 +142,17 @@ fn prepare_state(state: &Path) -> Result<PathBuf> {
         )
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state).with_context(way_out)?;
-    fs::canonicalize(state).with_context(way_out)
+    let state = fs::canonicalize(state).with_context(way_out)?;
+    let mut entries = fs::read_dir(&state).with_context(way_out)?;
+    if entries.next().is_some() && !OWN.iter().any(|own| state.join(own).exists()) {
+        bail!(
+            "the directory {} holds something else already, so it is left alone. Name an empty or a new directory with --state.",
+            state.display()
+        );
+    }
+    // What is in it is nobody else's to list, also where somebody else made it.
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).with_context(way_out)?;
+    Ok(state)
 }
 
 async fn open_database(state: &Path) -> Result<Database> {

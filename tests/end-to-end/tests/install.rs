@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("install::a_port_in_use_is_said_so", a_port_in_use_is_said_so),
         Case::new("install::a_second_administrator_on_the_same_state", a_second_administrator),
         Case::new("install::a_foreign_state_is_left_alone", a_foreign_state_is_left_alone),
+        Case::new("install::a_folder_of_something_else_is_left_alone", a_folder_of_something_else_is_left_alone),
         Case::new("install::a_newer_state_is_left_alone", a_newer_state_is_left_alone),
         Case::new("install::a_read_only_state_is_said_so", a_read_only_state_is_said_so)
             .root("mounts a folder read-only"),
@@ -104,6 +105,26 @@ fn refused_when(tampered: &str, word: &str) -> Result<()> {
 
 fn a_foreign_state_is_left_alone() -> Result<()> {
     refused_when("foreign", "not")
+}
+
+/// Neither somebody's own folder nor a folder of plugins that is not there is taken for what it is not.
+fn a_folder_of_something_else_is_left_alone() -> Result<()> {
+    let folder = tempfile::TempDir::new()?;
+    fs::write(folder.path().join("holiday.txt"), "hi")?;
+    let serve = |more: &[&str]| {
+        let mut command = Command::new(end_to_end::process::program("bailiwick"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--agents-listen", "127.0.0.1:0", "--no-local-agent"]);
+        command.args(more);
+        refusal(&mut command)
+    };
+    let state = folder.path().to_str().context("a path of letters")?;
+    let text = serve(&["--state", state])?;
+    ensure!(text.contains("something else") && text.contains("--state"), "{text}");
+    ensure!(fs::read_dir(folder.path())?.count() == 1, "something was put beside it");
+    let fresh = folder.path().join("fresh");
+    let text = serve(&["--state", fresh.to_str().context("a path of letters")?, "--plugins", "/no/such/folder"])?;
+    ensure!(text.contains("/no/such/folder") && text.contains("--plugins"), "{text}");
+    Ok(())
 }
 
 fn a_newer_state_is_left_alone() -> Result<()> {
