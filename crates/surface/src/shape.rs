@@ -51,6 +51,13 @@ impl Shape {
         Some(Shape { columns, shown, label: kind.label.clone() })
     }
 
+    /// Only these columns, in this order; names that are none are left out.
+    #[must_use]
+    pub fn only(self, names: &[String]) -> Shape {
+        let columns: Vec<Column> = names.iter().filter_map(|name| self.column(name).cloned()).collect();
+        Shape { shown: columns.len(), columns, ..self }
+    }
+
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name).or_else(|| self.columns.iter().find(|c| c.name == bare(name)))
     }

@@ -72,7 +72,7 @@ impl Check {
         if !property.constant.is_null() {
             allowed.push(&property.constant);
         }
-        if allowed.is_empty() || allowed.contains(&value) {
+        if allowed.is_empty() || allowed.iter().any(|one| same(one, value)) {
             return;
         }
         let names: Vec<String> = allowed.iter().map(|v| shown(v)).collect();
@@ -185,4 +185,12 @@ fn shown(value: &Value) -> String {
         other => schema::neutral_text(&other.to_string()),
     };
     if text.chars().count() > 60 { text.chars().take(60).collect::<String>() + "…" } else { text }
+}
+
+/// Equal as JSON Schema has it: numbers by their value, so that 1.0 is 1.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one.total_cmp(&other).is_eq(),
+        _ => one == other,
+    }
 }
