@@ -23,7 +23,7 @@ pub(crate) use session::hashed;
 use crate::app::App;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -115,8 +115,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn wrong_method() -> Refusal {
-    Refusal(Problem::new(Code::BadRequest, "this address does not take that method.").fix("See /openapi.json."))
+async fn wrong_method() -> Response {
+    let refusal =
+        Refusal(Problem::new(Code::BadRequest, "this address does not take that method.").fix("See /openapi.json."));
+    (StatusCode::METHOD_NOT_ALLOWED, refusal).into_response()
 }
 
 /// The console's own addresses; anything below `/api` that is not an endpoint is a problem, not a page.
@@ -126,7 +128,7 @@ async fn fallback(request: Request) -> Response {
         return Refusal(Problem::not_found("there is no such endpoint.").fix("See /openapi.json.")).into_response();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return wrong_method().await.into_response();
+        return wrong_method().await;
     }
     assets::respond(path, request.headers())
 }

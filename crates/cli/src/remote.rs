@@ -42,7 +42,10 @@ fn manifests(client: &Client) -> Result<Vec<Manifest>> {
 }
 
 fn view(client: &Client, manifests: &[Manifest], call: &ViewCall) -> Result<ExitCode> {
-    let shape = shape(manifests, &call.plugin, &call.view)?;
+    let mut shape = shape(manifests, &call.plugin, &call.view)?;
+    if let Some(fields) = &call.query.fields {
+        shape = shape.only(fields);
+    }
     loop {
         let rows = rows(client, call)?;
         if call.watch && std::io::stdout().is_terminal() {

@@ -5,11 +5,21 @@ use database::Database;
 use identity::{ActorKind, Entry, Outcome, Role, audit, checkpoint};
 use jiff::Timestamp;
 use schema::{Code, Object, Problem};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn database_in(state: &Path) -> Result<PathBuf> {
     let path = state.join("bailiwick.db");
+    if let Err(error) = fs::metadata(&path)
+        && error.kind() == ErrorKind::PermissionDenied
+    {
+        let message = format!("{} cannot be read by this account.", state.display());
+        return Err(Problem::new(Code::PermissionDenied, message)
+            .fix("Act as the account that runs the administrator, or as root.")
+            .into());
+    }
     if !path.is_file() {
         let message = format!("{} is not the state directory of an administrator.", state.display());
         return Err(Problem::not_found(message)

@@ -138,8 +138,12 @@ fn heartbeats(site: &mut Site, fleet: &Fleet) -> Result<Vec<Figure>> {
 /// One command to everybody: how long after it was submitted each machine's result was stored.
 fn fan_out(manager: &Client, agents: usize) -> Result<Vec<Figure>> {
     let ids = manager.get("/api/v1/fleet/machines?format=csv&fields=id&status=online")?;
-    let ids: Vec<&str> =
-        ids.text.lines().skip(1).filter_map(|line| line.split(',').find(|cell| cell.len() == 36)).collect();
+    let ids: Vec<&str> = ids
+        .text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').map(|cell| cell.trim_matches('"')).find(|cell| cell.len() == 36))
+        .collect();
     ensure!(ids.len() == agents + 1, "{} machines are online", ids.len());
     let begun = Instant::now();
     let job = manager.submit("hello.greet", &json!({"machines": ids}))?;
@@ -148,8 +152,10 @@ fn fan_out(manager: &Client, agents: usize) -> Result<Vec<Figure>> {
     ensure!(done["state"] == "succeeded", "{}", done["problem"]);
     let created: jiff::Timestamp = done["created_at"].as_str().context("a job has a time")?.parse()?;
     let parts = manager.get(&format!("/api/v1/fleet/job-parts?format=csv&fields=ended_at&parent={job}"))?;
-    let times =
-        parts.text.lines().filter_map(|line| line.split(',').find_map(|cell| cell.parse::<jiff::Timestamp>().ok()));
+    let times = parts
+        .text
+        .lines()
+        .filter_map(|line| line.split(',').find_map(|cell| cell.trim_matches('"').parse::<jiff::Timestamp>().ok()));
     let mut latencies: Vec<f64> = times.map(|ended| ended.duration_since(created).as_secs_f64() * 1000.0).collect();
     latencies.sort_by(f64::total_cmp);
     ensure!(latencies.len() == agents + 1, "{} results", latencies.len());

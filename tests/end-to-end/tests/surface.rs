@@ -56,6 +56,8 @@ fn tables_in_every_format() -> Result<()> {
             "{format} lets an escape sequence through: {text:?}"
         );
     }
+    let one = manager.get("/api/v1/hello/greetings?format=csv&fields=count,who")?;
+    ensure!(one.text.lines().next() == Some("\"count\",\"who\""), "{}", one.text);
     let export = manager.get("/api/v1/hello/greetings?format=csv")?;
     ensure!(
         export.status == 200 && !export.text.contains('\u{1b}') && !export.text.contains(",=cmd"),

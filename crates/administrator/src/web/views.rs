@@ -130,7 +130,10 @@ async fn csv(app: Arc<App>, caller: Caller, name: String, view: String, request:
     let mut query = request.query;
     query.page.limit = Some(schema::MAX_LIMIT);
     let first = rows::answer(&app, &caller, &name, &view, &query).await?;
-    let shape = shape(&app, &name, &view)?;
+    let mut shape = shape(&app, &name, &view)?;
+    if let Some(fields) = &query.fields {
+        shape = shape.only(fields);
+    }
     let file = format!("attachment; filename=\"{name}-{view}.csv\"");
     let state = (Some(first), true, query);
     let pages = futures::stream::unfold(state, move |(page, with_head, mut query)| {
