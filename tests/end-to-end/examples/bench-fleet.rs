@@ -153,7 +153,11 @@ fn fan_out(manager: &Client, agents: usize) -> Result<Vec<Figure>> {
     let job = manager.submit("hello.greet", &json!({"group": "everybody"}))?;
     let accepted = ms(begun);
     let done = manager.job_within(&job, FINAL, PATIENCE)?;
-    ensure!(done["state"] == "succeeded", "{}", done["problem"]);
+    if done["state"] != "succeeded" {
+        let parts = manager.rows(&format!("fleet/job-parts?parent={job}&limit=1000"))?;
+        let first = parts.iter().find(|part| part["state"] != "succeeded");
+        bail!("the command ended as {}; the first that did not succeed: {first:?}", done["state"]);
+    }
     let created: jiff::Timestamp = done["created_at"].as_str().context("a job has a time")?.parse()?;
     let parts = manager.get(&format!("/api/v1/fleet/job-parts?format=csv&fields=ended_at&parent={job}"))?;
     let times = parts

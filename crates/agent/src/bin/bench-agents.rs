@@ -37,7 +37,7 @@ struct Line {
     #[arg(long, default_value_t = 48)]
     enrol_at_once: usize,
     /// What every job ends with, as JSON that fits the command.
-    #[arg(long, default_value = "null")]
+    #[arg(long, default_value = "null", value_parser = |text: &str| serde_json::from_str::<serde_json::Value>(text))]
     result: serde_json::Value,
 }
 
