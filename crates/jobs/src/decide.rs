@@ -319,6 +319,10 @@ impl Step {
     fn end(&mut self, state: JobState) {
         self.job.ended_at = Some(self.now);
         self.job.checkpoint = None;
+        // A command that told how far it was, and came to its end, was all the way.
+        if state == JobState::Succeeded && self.job.progress.fraction.is_some() {
+            self.job.progress.fraction = Some(1.0);
+        }
         if let Some(problem) = &self.job.problem {
             self.effects.push(Effect::Notify(JobEvent::Problem { problem: problem.clone() }));
         }

@@ -1,10 +1,10 @@
-//! What becomes of the administrator's own jobs that were cut off.
+//! What becomes of jobs that were cut off, and of their progress at the end.
 
 #![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
 
 use jiff::Timestamp;
-use jobs::{Effect, Event, Job, MOST_ATTEMPTS, OperatorRef, Submission, decide, submit};
-use schema::{Cancel, JobState, JobTarget, Object, OnInterrupt};
+use jobs::{Effect, Event, Job, MOST_ATTEMPTS, OperatorRef, Outcome, Submission, decide, submit};
+use schema::{Cancel, JobState, JobTarget, Object, OnInterrupt, Progress};
 use serde_json::json;
 
 #[path = "simulation/memory.rs"]
@@ -73,4 +73,18 @@ fn a_job_that_is_always_cut_off_ends() {
 fn a_job_that_is_being_cancelled_is_not_begun_again() {
     let job = decide(&running(OnInterrupt::Resume), Event::CancelRequested { by: "o".into() }, NOW).job;
     assert_eq!(decide(&job, Event::Lost, NOW).job.state, JobState::Cancelled);
+}
+
+#[test]
+fn what_succeeded_was_all_the_way_and_what_did_not_is_as_far_as_it_came() {
+    for (state, fraction) in [(JobState::Succeeded, 1.0), (JobState::Failed, 0.9)] {
+        let told = Event::Progress(Progress { fraction: Some(0.9), text: "nearly".into() });
+        let job = decide(&running(OnInterrupt::Report), told, NOW).job;
+        let outcome = Outcome { state, result: None, problem: None };
+        assert_eq!(decide(&job, Event::Finished(outcome), NOW).job.progress.fraction, Some(fraction), "{state:?}");
+    }
+    // One that never told how far it was does not begin to at its end.
+    let outcome = Outcome { state: JobState::Succeeded, result: None, problem: None };
+    let job = decide(&running(OnInterrupt::Report), Event::Finished(outcome), NOW).job;
+    assert_eq!(job.progress.fraction, None);
 }
