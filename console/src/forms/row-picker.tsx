@@ -91,7 +91,7 @@ export function RowPicker(props: Props) {
           value={text}
           onFocus={() => setOpen(many || chosen.length === 0)}
           onClick={() => setOpen(true)}
-          onChange={(event) => { setText(event.target.value); setOpen(true); }}
+          onChange={(event) => { setText(event.target.value); setAt(0); setOpen(true); }}
           onKeyDown={onKeyDown}
         />
         <Icon name="chevron-down" size={15} className="combo-mark" />

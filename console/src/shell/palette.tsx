@@ -30,7 +30,6 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const list = useRef<HTMLUListElement>(null);
   const id = useId();
   const entries = useEntries(text);
-  useEffect(() => setAt(0), [text]);
   // Some browsers answer scrollIntoView with a promise, which must not be taken for a clean-up.
   useEffect(() => { void list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }); }, [at]);
   const choose = (entry: Entry | undefined) => {
@@ -60,7 +59,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           value={text}
           spellCheck={false}
           autoComplete="off"
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => { setText(event.target.value); setAt(0); }}
           onKeyDown={onKeyDown}
         />
         <kbd>Esc</kbd>

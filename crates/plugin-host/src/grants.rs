@@ -162,7 +162,7 @@ mod tests {
             let _ = std::fs::remove_file(&file);
             let failed = check(dir.path(), "p", &asked, 2048).unwrap_err();
             assert!(!failed.cause.contains('\n') && !failed.remedy.contains('\n'), "{failed:?}");
-            let line = failed.remedy.split("write ").nth(1).unwrap().split(" into ").next().unwrap();
+            let line = failed.remedy.split_once("write ").unwrap().1.rsplit_once(" into ").unwrap().0;
             std::fs::write(&file, format!("# by the operator\nother = {{ user = \"root\" }}\n{line}\n")).unwrap();
             check(dir.path(), "p", &asked, 2048).unwrap_or_else(|failed| panic!("{line}: {failed:?}"));
             assert!(check(dir.path(), "q", &asked, 2048).is_err(), "a grant is for one plugin");
