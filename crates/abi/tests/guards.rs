@@ -1,6 +1,6 @@
 //! A panic in any verb of either side ends there: it would otherwise end the process.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
 
 use abi::{Buffer, HostVerbs, PluginObject, PluginVerbs, REFUSED, host_object};
 use std::sync::Arc;
