@@ -1,0 +1,12 @@
+//! A store of de-duplicated, encrypted snapshots of file trees. The README says who trusts whom and what is on the disk.
+//!
+//! It knows no machine, user or job, opens no socket and starts no timer; time and randomness are given where they
+//! matter. Everything is synchronous.
+
+mod client;
+mod name;
+mod tree;
+
+pub use client::{Counts, Draft, Received, Receiver, Segment, SegmentKind, StreamRef};
+pub use name::{ChunkId, DomainId, Fingerprint, SnapshotId, Tag};
+pub use tree::{Content, Doubt, Entry, FileTime, Kind, Place};
