@@ -81,6 +81,7 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
     pub names: StreamRef,
+    /// Each chunk is a whole number of ids, and not sealed by the client in any domain.
     pub refs: StreamRef,
     /// Where the last page of the root begins, in bytes of `names`.
     pub root: u64,
