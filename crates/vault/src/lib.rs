@@ -5,8 +5,12 @@
 
 mod client;
 mod name;
+mod segment;
 mod tree;
 
 pub use client::{Counts, Draft, Received, Receiver, Segment, SegmentKind, StreamRef};
 pub use name::{ChunkId, DomainId, Fingerprint, SnapshotId, Tag};
+pub use segment::{
+    DomainSecret, Limits, OpenError, Opener, Packer, Packing, Sealer, UnknownKind, UnpackError, Unpacker, split,
+};
 pub use tree::{Content, Doubt, Entry, FileTime, Kind, Place};

@@ -1,0 +1,167 @@
+//! Packing chunks into segments: gathering, compressing, sealing.
+
+use super::{Limits, Sealer};
+use crate::{Fingerprint, Segment, SegmentKind};
+use std::sync::Arc;
+use zstd::bulk::Compressor;
+
+/// Plain bytes at which a segment is closed.
+const FULL: usize = 512 << 10;
+/// Chunks at which a segment is closed, so that its list stays short beside its bytes.
+const MANY: usize = 4096;
+/// Chunks from this size on are looked at before they are compressed. Smaller ones gain from their neighbours.
+const SAMPLED: usize = 32 << 10;
+const SAMPLE: usize = 4096;
+
+/// How chunks become segments.
+#[derive(Clone)]
+pub struct Packing {
+    /// Of zstd, from 1 to 19.
+    pub level: i32,
+    /// Whether segments bring the names of their chunks: not where a keeper computes them itself.
+    pub names: bool,
+    /// Given in a private domain.
+    pub sealer: Option<Arc<Sealer>>,
+}
+
+/// Chunks that were gathered and not compressed yet.
+#[derive(Default)]
+struct Loose {
+    lengths: Vec<u32>,
+    names: Vec<Fingerprint>,
+    bytes: Vec<u8>,
+    dense: bool,
+}
+
+impl Loose {
+    fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    fn fits(&self, more: usize) -> bool {
+        self.is_empty() || (self.bytes.len() + more <= FULL && self.lengths.len() < MANY)
+    }
+
+    fn push(&mut self, name: Fingerprint, chunk: &[u8], names: bool) {
+        debug_assert!(!chunk.is_empty() && chunk.len() <= Limits::SEGMENT.chunk_bytes as usize);
+        self.lengths.push(chunk.len() as u32);
+        if names {
+            self.names.push(name);
+        }
+        self.bytes.extend_from_slice(chunk);
+    }
+
+    /// Makes room for other chunks in the same memory.
+    fn clear(&mut self) {
+        self.lengths.clear();
+        self.names.clear();
+        self.bytes.clear();
+    }
+}
+
+/// Turns gathered chunks into segments; has the memory that takes.
+struct Press {
+    packing: Packing,
+    compressor: Compressor<'static>,
+    scratch: Vec<u8>,
+}
+
+impl Press {
+    fn new(packing: Packing) -> Press {
+        let level = packing.level.clamp(1, 19);
+        let compressor = Compressor::new(level).expect("zstd knows the levels from 1 to 19");
+        Press { packing, compressor, scratch: Vec::new() }
+    }
+
+    fn press(&mut self, loose: &Loose) -> Segment {
+        let compressed = if loose.dense { None } else { self.compress(&loose.bytes) };
+        let (kind, bytes) = match compressed {
+            Some(()) => (SegmentKind::Zstd, &self.scratch[..]),
+            None => (SegmentKind::Plain, &loose.bytes[..]),
+        };
+        let (kind, bytes) = match &self.packing.sealer {
+            Some(sealer) => (SegmentKind::Sealed, sealer.seal(kind, bytes)),
+            None => (kind, bytes.to_vec()),
+        };
+        Segment { lengths: loose.lengths.clone(), names: loose.names.clone(), kind, bytes }
+    }
+
+    /// Into the scratch, unless that saves next to nothing.
+    fn compress(&mut self, plain: &[u8]) -> Option<()> {
+        self.scratch.clear();
+        self.scratch.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        let written = self.compressor.compress_to_buffer(plain, &mut self.scratch);
+        let written = written.expect("zstd compresses whatever fits into the bound it gave");
+        (written < plain.len() - plain.len() / 32).then_some(())
+    }
+
+    /// Whether zstd would find nothing in it: media, archives, what is encrypted.
+    fn is_dense(&mut self, chunk: &[u8]) -> bool {
+        let third = chunk.len() / 3;
+        chunk.len() >= SAMPLED && [third, 2 * third].iter().all(|at| self.is_dense_sample(&chunk[*at..*at + SAMPLE]))
+    }
+
+    fn is_dense_sample(&mut self, sample: &[u8]) -> bool {
+        let mut counts = [0_u32; 256];
+        for byte in sample {
+            counts[usize::from(*byte)] += 1;
+        }
+        // Bytes drawn evenly make this about 17 times the length, text hundreds of times.
+        let squares: u32 = counts.iter().map(|count| count * count).sum();
+        squares < 20 * SAMPLE as u32 && {
+            self.scratch.clear();
+            self.scratch.reserve(zstd::zstd_safe::compress_bound(sample.len()));
+            let written = self.compressor.compress_to_buffer(sample, &mut self.scratch);
+            written.is_ok_and(|written| written > SAMPLE - SAMPLE / 32)
+        }
+    }
+}
+
+/// Packs chunks as they come; what can be compressed and what cannot go into segments of their own.
+pub struct Packer {
+    press: Press,
+    solid: Loose,
+    dense: Loose,
+}
+
+impl Packer {
+    pub fn new(packing: Packing) -> Packer {
+        let dense = Loose { dense: true, ..Loose::default() };
+        Packer { press: Press::new(packing), solid: Loose::default(), dense }
+    }
+
+    /// Takes a chunk of at most 1 MiB, and hands out the segment that it fills.
+    ///
+    /// # Errors
+    /// What `out` returns. The chunk is taken all the same.
+    pub fn add<E>(
+        &mut self,
+        name: Fingerprint,
+        chunk: &[u8],
+        out: &mut impl FnMut(Segment) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let loose = if self.press.is_dense(chunk) { &mut self.dense } else { &mut self.solid };
+        let mut result = Ok(());
+        if !loose.fits(chunk.len()) {
+            result = out(self.press.press(loose));
+            loose.clear();
+        }
+        loose.push(name, chunk, self.press.packing.names);
+        result
+    }
+
+    /// Hands out what is left.
+    ///
+    /// # Errors
+    /// What `out` returns.
+    pub fn flush<E>(&mut self, out: &mut impl FnMut(Segment) -> Result<(), E>) -> Result<(), E> {
+        for loose in [&mut self.solid, &mut self.dense] {
+            if !loose.is_empty() {
+                let segment = self.press.press(loose);
+                loose.clear();
+                out(segment)?;
+            }
+        }
+        Ok(())
+    }
+}
