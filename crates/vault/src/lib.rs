@@ -7,10 +7,14 @@ mod client;
 mod name;
 mod segment;
 mod tree;
+mod varint;
 
 pub use client::{Counts, Draft, Received, Receiver, Segment, SegmentKind, StreamRef};
 pub use name::{ChunkId, DomainId, Fingerprint, SnapshotId, Tag};
 pub use segment::{
     DomainSecret, Limits, OpenError, Opener, Packer, Packing, Sealer, UnknownKind, UnpackError, Unpacker, split,
 };
-pub use tree::{Content, Doubt, Entry, FileTime, Kind, Place};
+pub use tree::{
+    Attribute, Content, Doubt, Entry, Fault, FileTime, Kind, List, Place, Shown, Stream, Streams, TreeError,
+    TreeReader, TreeSink, TreeWriteError, TreeWriter, Walk,
+};
