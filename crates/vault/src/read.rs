@@ -1,0 +1,230 @@
+//! Reading a snapshot, by position: nobody names a chunk to get it.
+
+mod batches;
+
+pub use batches::{Batch, Batches, Piece};
+
+use crate::chunks::{Chunks, Plain};
+use crate::error::VaultError;
+use crate::segment::DomainSecret;
+use crate::snapshot::{Mode, Snapshot};
+use crate::vault::Vault;
+use crate::{ChunkId, DomainId, SnapshotId, Stream, StreamRef, Streams};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Chunks of a snapshot that have positions of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The chunks of the stream *names*.
+    Names,
+    /// The chunks of the stream *refs*.
+    Refs,
+    /// The chunks of files: position 7 is the eighth id in *refs*.
+    Files,
+}
+
+/// An open snapshot. While it is open, nothing that it needs is collected, though it be removed. Any number of threads may use it.
+pub struct Reader {
+    vault: Arc<Vault>,
+    snapshot: Arc<Snapshot>,
+    chunks: Chunks,
+    names: Ends,
+    refs: Ends,
+    /// In the registry of the vault under this number.
+    number: u64,
+}
+
+/// Where each chunk of a stream ends in it.
+struct Ends(Vec<u64>);
+
+impl Ends {
+    fn of(stream: &StreamRef) -> Ends {
+        let mut end = 0;
+        let ends = stream.chunks.iter().map(|(_, length)| {
+            end += u64::from(*length);
+            end
+        });
+        Ends(ends.collect())
+    }
+
+    fn length(&self) -> u64 {
+        self.0.last().copied().unwrap_or(0)
+    }
+
+    /// The chunk with this byte, and where it begins.
+    fn find(&self, at: u64) -> (usize, u64) {
+        let chunk = self.0.partition_point(|end| *end <= at);
+        (chunk, if chunk == 0 { 0 } else { self.0[chunk - 1] })
+    }
+}
+
+impl Vault {
+    /// `owner`: the source that asks, which may read its own snapshots only; none for the keeper itself.
+    ///
+    /// # Errors
+    /// There is no such snapshot, it is another source's, or its record is damaged.
+    pub fn reader(self: &Arc<Self>, id: SnapshotId, owner: Option<&str>) -> Result<Reader, VaultError> {
+        let (snapshot, number) = {
+            // Nobody removes it between reading it and relying on it.
+            let _gate = self.gate.read();
+            let snapshot = Arc::new(self.snapshot(id)?);
+            (snapshot.clone(), self.registry.add_reader(snapshot))
+        };
+        let reader = |domain| Reader {
+            chunks: Chunks::new(self.clone(), domain, None),
+            vault: self.clone(),
+            names: Ends::of(&snapshot.names),
+            refs: Ends::of(&snapshot.refs),
+            snapshot: snapshot.clone(),
+            number,
+        };
+        let name = &snapshot.summary.domain;
+        let reader = match self.domain(DomainId::of(name)) {
+            Ok(Some(domain)) => Ok(reader(domain)),
+            Ok(None) => Err(VaultError::NoDomain { domain: name.clone() }),
+            Err(error) => Err(error),
+        };
+        let reader = reader.inspect_err(|_| self.registry.end_reader(number))?;
+        match owner {
+            Some(asked) if asked != snapshot.summary.source => {
+                Err(VaultError::OtherSource { snapshot: id, asked: asked.to_owned() })
+            }
+            _ => Ok(reader),
+        }
+    }
+}
+
+impl Reader {
+    /// With the secret of a private domain, what its clients sealed is opened, and every chunk is checked.
+    #[must_use]
+    pub fn with_secret(mut self, secret: DomainSecret) -> Reader {
+        self.chunks.set_secret(secret);
+        self
+    }
+
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// How many positions a part has.
+    pub fn count(&self, part: Part) -> u64 {
+        match part {
+            Part::Names => self.snapshot.names.chunks.len() as u64,
+            Part::Refs => self.snapshot.refs.chunks.len() as u64,
+            Part::Files => self.refs.length() / 32,
+        }
+    }
+
+    /// Fills the buffer from this byte of *names* on. In a private domain that needs the secret.
+    ///
+    /// # Errors
+    /// The stream ends before, or a chunk of it is damaged or missing.
+    pub fn read_names(&self, at: u64, buffer: &mut [u8]) -> Result<(), VaultError> {
+        self.fill(&self.snapshot.names, &self.names, at, buffer)
+    }
+
+    /// Fills the buffer from this byte of *refs* on.
+    ///
+    /// # Errors
+    /// The stream ends before, or a chunk of it is damaged or missing.
+    pub fn read_refs(&self, at: u64, buffer: &mut [u8]) -> Result<(), VaultError> {
+        self.fill(&self.snapshot.refs, &self.refs, at, buffer)
+    }
+
+    /// The ids at these positions of *refs*.
+    ///
+    /// # Errors
+    /// There are not so many, or a chunk of the stream is damaged or missing.
+    pub fn ids(&self, positions: Range<u64>) -> Result<Vec<ChunkId>, VaultError> {
+        let count = self.check(Part::Files, &positions)?;
+        let mut bytes = vec![0; count * 32];
+        self.read_refs(positions.start * 32, &mut bytes)?;
+        Ok(bytes.chunks_exact(32).map(|id| ChunkId(id.try_into().expect("chunks have 32 bytes"))).collect())
+    }
+
+    /// The chunk of a file.
+    ///
+    /// # Errors
+    /// There is no such position, or the chunk is damaged or missing.
+    pub fn chunk(&self, position: u64) -> Result<Plain, VaultError> {
+        let id = self.ids(position..position + 1)?[0];
+        self.chunks.get(id)
+    }
+
+    /// The chunks at these positions, packed for sending: those and no others, but in a private domain, where the keeper
+    /// cannot tell them apart.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn batches(&self, part: Part, positions: Range<u64>) -> Result<Batches<'_>, VaultError> {
+        self.check(part, &positions)?;
+        Ok(Batches::new(self, part, positions))
+    }
+
+    fn check(&self, part: Part, positions: &Range<u64>) -> Result<usize, VaultError> {
+        let count = positions.end.checked_sub(positions.start).filter(|_| positions.end <= self.count(part));
+        let past = || VaultError::Position { snapshot: self.snapshot.summary.id, position: positions.end };
+        usize::try_from(count.ok_or_else(past)?).map_err(|_| past())
+    }
+
+    fn ids_of(&self, part: Part, positions: Range<u64>) -> Result<Vec<ChunkId>, VaultError> {
+        let stream = match part {
+            Part::Files => return self.ids(positions),
+            Part::Names => &self.snapshot.names,
+            Part::Refs => &self.snapshot.refs,
+        };
+        let range = positions.start as usize..positions.end as usize;
+        Ok(stream.chunks[range].iter().map(|(id, _)| *id).collect())
+    }
+
+    fn is_private(&self) -> bool {
+        self.snapshot.summary.mode == Mode::Private
+    }
+
+    fn fill(&self, stream: &StreamRef, ends: &Ends, at: u64, mut buffer: &mut [u8]) -> Result<(), VaultError> {
+        let end = at.saturating_add(buffer.len() as u64);
+        if end > ends.length() {
+            return Err(VaultError::Position { snapshot: self.snapshot.summary.id, position: end });
+        }
+        let mut at = at;
+        while !buffer.is_empty() {
+            let (number, begin) = ends.find(at);
+            let (id, length) = stream.chunks[number];
+            let plain = self.chunks.get(id)?;
+            if plain.len() != length as usize {
+                return Err(VaultError::MissingChunk { chunk: id });
+            }
+            let rest = &plain[(at - begin) as usize..];
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            buffer = &mut buffer[count..];
+            at += count as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Streams for Reader {
+    fn length(&self, stream: Stream) -> u64 {
+        match stream {
+            Stream::Names => self.names.length(),
+            Stream::Refs => self.refs.length(),
+        }
+    }
+
+    fn read(&self, stream: Stream, position: u64, into: &mut [u8]) -> io::Result<()> {
+        let (chunks, ends) = match stream {
+            Stream::Names => (&self.snapshot.names, &self.names),
+            Stream::Refs => (&self.snapshot.refs, &self.refs),
+        };
+        self.fill(chunks, ends, position, into).map_err(io::Error::other)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.vault.registry.end_reader(self.number);
+    }
+}

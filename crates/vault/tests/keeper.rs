@@ -1,0 +1,17 @@
+//! The keeper's side of a vault through its public face: what is committed is there, whoever lies, fails, races or dies.
+#![allow(clippy::unwrap_used)] // a test fails where it stands
+
+#[path = "keeper/basics.rs"]
+mod basics;
+#[path = "keeper/concurrent.rs"]
+mod concurrent;
+#[path = "keeper/faults.rs"]
+mod faults;
+#[path = "keeper/hostile.rs"]
+mod hostile;
+#[path = "keeper/kit.rs"]
+mod kit;
+#[path = "keeper/private.rs"]
+mod private;
+#[path = "keeper/reading.rs"]
+mod reading;
