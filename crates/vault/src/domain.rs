@@ -23,7 +23,7 @@ pub(crate) struct Domain {
 }
 
 impl Domain {
-    fn new(name: String, mode: Mode, key: &VaultKey) -> Domain {
+    pub(crate) fn new(name: String, mode: Mode, key: &VaultKey) -> Domain {
         let id = DomainId::of(&name);
         Domain { id, name, mode, keys: key.domain(id), writer: Mutex::default() }
     }

@@ -35,8 +35,6 @@ pub enum VaultError {
     DomainMode { domain: String, is: Mode, wanted: Mode },
     #[error("a source or domain is called by 1 to 255 bytes without control characters, not {name:?}")]
     Name { name: String },
-    #[error("the vault has no domain called {domain}")]
-    NoDomain { domain: String },
     #[error("the vault has no snapshot {snapshot}")]
     NoSnapshot { snapshot: SnapshotId },
     #[error("snapshot {snapshot} is not one of source {asked}")]
@@ -82,6 +80,12 @@ pub enum VaultError {
     Index(#[source] RunFault),
     #[error("stream or position {position} is past the end of snapshot {snapshot}")]
     Position { snapshot: SnapshotId, position: u64 },
+    #[error(
+        "{packs} packs, one after the other, cannot be read: the disk fails or is gone; nothing was marked as damaged"
+    )]
+    Unreadable { packs: u32 },
+    #[error("stopped before the end, as was asked")]
+    Stopped,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

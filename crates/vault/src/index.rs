@@ -5,11 +5,13 @@
 
 mod hidden;
 mod merge;
+mod rebuild;
 mod run;
 
 pub(crate) use hidden::{Bad, Hidden};
+pub(crate) use rebuild::Rebuild;
 pub use run::RunFault;
-pub(crate) use run::{Run, RunEntry, Window};
+pub(crate) use run::{Run, RunEntry, Window, number as run_number};
 
 use crate::keys::{Key, Proof};
 use crate::pack::{PackId, Span};
@@ -57,10 +59,10 @@ struct Memory {
     sealed: HashSet<PackId>,
 }
 
-/// A run that is damaged, with its path.
+/// A run that cannot be used.
 #[derive(Debug)]
 pub(crate) struct DamagedRun {
-    pub path: String,
+    pub name: String,
     pub fault: RunFault,
 }
 
@@ -92,7 +94,7 @@ impl Index {
                     runs.push(Arc::new(run));
                 }
                 Err(RunFault::Storage(error)) => return Err(error),
-                Err(fault) => damaged.push(DamagedRun { path: storage.path(&name), fault }),
+                Err(fault) => damaged.push(DamagedRun { name, fault }),
             }
         }
         let mut uncovered: Vec<PackId> = packs.difference(&covered).copied().collect();
@@ -179,8 +181,9 @@ impl Index {
         change(Arc::make_mut(&mut self.hidden.write()));
     }
 
-    pub(crate) fn run_paths(&self) -> Vec<String> {
-        self.runs.read().iter().map(|run| run.path.clone()).collect()
+    #[cfg(test)]
+    pub(crate) fn run_count(&self) -> usize {
+        self.runs.read().len()
     }
 
     /// Whether so much is in memory that it should be flushed.
@@ -190,8 +193,9 @@ impl Index {
     }
 
     /// Moves what is in memory, and on stable storage, to a run, and merges runs of like size.
+    /// Does nothing while somebody else writes runs.
     pub(crate) fn flush(&self) -> Result<(), RunFault> {
-        let mut next = self.maintenance.lock();
+        let Some(mut next) = self.maintenance.try_lock() else { return Ok(()) };
         self.flush_memory(&mut next)?;
         loop {
             let runs = self.runs.read().clone();
@@ -263,13 +267,8 @@ impl Index {
         Ok(self.storage.delete(&names)?)
     }
 
-    /// Forgets all runs, and deletes them. Every pack has to be read in again.
-    pub(crate) fn clear(&self) -> Result<(), StorageError> {
-        let _next = self.maintenance.lock();
-        let names: Vec<String> =
-            self.storage.list(FOLDER)?.into_iter().filter(|name| run::number(name).is_some()).collect();
-        *self.runs.write() = Arc::default();
-        self.storage.delete(&names)
+    pub(crate) fn rebuild(&self) -> Rebuild<'_> {
+        Rebuild::new(self)
     }
 }
 

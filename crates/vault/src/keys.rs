@@ -5,7 +5,7 @@ mod slots;
 
 pub use sheet::{RecoverySheet, SheetError};
 pub use slots::{Cost, KeyError, Slot, WayIn, WayKind};
-pub(crate) use slots::{add_slot, list_slots, open_slots, remove_slot};
+pub(crate) use slots::{add_slot, list_slots, open_slots, remove_slot, verify_slot};
 
 use crate::{ChunkId, DomainId, Tag};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};

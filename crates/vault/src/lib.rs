@@ -14,8 +14,10 @@ mod keys;
 mod name;
 mod pack;
 mod packs;
+mod progress;
 mod read;
 mod registry;
+mod scrub;
 mod segment;
 mod session;
 mod snapshot;
@@ -33,7 +35,9 @@ pub use index::RunFault;
 pub use keys::{Cost, KeyError, RecoverySheet, SheetError, Slot, WayIn, WayKind};
 pub use name::{ChunkId, DomainId, Fingerprint, SnapshotId, Tag};
 pub use pack::{PackFault, PackId};
+pub use progress::{Phase, Progress, Watch};
 pub use read::{Batch, Batches, Part, Piece, Reader};
+pub use scrub::{Affected, Damage, DamageFault, DamagedPart, FilesReport, OnDamage, ScrubReport, scrub_files};
 pub use segment::{
     DomainSecret, Limits, OpenError, Opener, Packer, Packing, Sealer, UnknownKind, UnpackError, Unpacker, split,
 };

@@ -5,7 +5,7 @@
 
 mod footer;
 
-pub(crate) use footer::Footer;
+pub(crate) use footer::{Footer, FooterSegment};
 
 use crate::keys::{Aead, DomainKeys, Key, Proof, SEAL, VaultKey};
 use crate::segment::Limits;

@@ -9,7 +9,7 @@ use crate::error::VaultError;
 use crate::segment::DomainSecret;
 use crate::snapshot::{Mode, Snapshot};
 use crate::vault::Vault;
-use crate::{ChunkId, DomainId, SnapshotId, Stream, StreamRef, Streams};
+use crate::{ChunkId, SnapshotId, Stream, StreamRef, Streams};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -72,7 +72,9 @@ impl Vault {
             let snapshot = Arc::new(self.snapshot(id)?);
             (snapshot.clone(), self.registry.add_reader(snapshot))
         };
-        let reader = |domain| Reader {
+        let summary = &snapshot.summary;
+        let domain = self.domain_of(&summary.domain, summary.mode);
+        let reader = Reader {
             chunks: Chunks::new(self.clone(), domain, None),
             vault: self.clone(),
             names: Ends::of(&snapshot.names),
@@ -80,15 +82,8 @@ impl Vault {
             snapshot: snapshot.clone(),
             number,
         };
-        let name = &snapshot.summary.domain;
-        let reader = match self.domain(DomainId::of(name)) {
-            Ok(Some(domain)) => Ok(reader(domain)),
-            Ok(None) => Err(VaultError::NoDomain { domain: name.clone() }),
-            Err(error) => Err(error),
-        };
-        let reader = reader.inspect_err(|_| self.registry.end_reader(number))?;
         match owner {
-            Some(asked) if asked != snapshot.summary.source => {
+            Some(asked) if asked != summary.source => {
                 Err(VaultError::OtherSource { snapshot: id, asked: asked.to_owned() })
             }
             _ => Ok(reader),

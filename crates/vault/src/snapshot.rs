@@ -94,11 +94,15 @@ pub(crate) fn path(id: SnapshotId) -> String {
     format!("{FOLDER}{id}.snap")
 }
 
+/// The snapshot that an object of this name is.
+pub(crate) fn id_of_path(name: &str) -> Option<SnapshotId> {
+    name.strip_prefix(FOLDER)?.strip_suffix(".snap")?.parse().ok()
+}
+
 /// Ids of all snapshots, from the oldest to the newest.
 pub(crate) fn list(storage: &dyn Storage) -> Result<Vec<SnapshotId>, StorageError> {
     let names = storage.list(FOLDER)?;
-    let ids = names.iter().filter_map(|name| name.strip_prefix(FOLDER)?.strip_suffix(".snap")?.parse().ok());
-    Ok(ids.collect())
+    Ok(names.iter().filter_map(|name| id_of_path(name)).collect())
 }
 
 pub(crate) fn write(storage: &dyn Storage, key: &VaultKey, snapshot: &Snapshot) -> Result<(), StorageError> {

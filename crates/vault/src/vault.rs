@@ -1,10 +1,11 @@
 //! The keeper's hold on a vault: its key, its index and its folder.
 
-mod header;
+pub(crate) mod header;
 mod marks;
 mod store;
 
 pub use header::Access;
+pub(crate) use store::footer_entries;
 
 use crate::domain::{self, Domain};
 use crate::error::VaultError;
@@ -51,15 +52,13 @@ pub enum Trouble {
         #[source]
         source: crate::pack::PackFault,
     },
-    #[error("{path} is damaged; the index has to be rebuilt from the packs")]
+    #[error("{path} was damaged; what it said of the index was read from the packs anew")]
     Run {
         path: String,
         #[source]
         source: RunFault,
     },
-    #[error(
-        "the index could not be written; what it knows is in the packs too, and read from there when the vault is opened"
-    )]
+    #[error("the index could not be written; what it knows is in the packs too, have it rebuilt if this stays so")]
     Flush(#[source] RunFault),
     #[error("what an interrupted backup had sent could not be stored, so the next one sends it again")]
     Seal(#[source] VaultError),
@@ -99,9 +98,8 @@ impl Vault {
         let lock = if access == Access::Write { Some(storage.lock()?) } else { None };
         let names = storage.list("packs/")?;
         let there: HashSet<PackId> = names.iter().filter_map(|name| PackId::of_path(name)).collect();
+        drop(names);
         let (index, uncovered, damaged) = Index::open(storage.clone(), &there)?;
-        let troubles: Vec<Trouble> =
-            damaged.into_iter().map(|run| Trouble::Run { path: run.path, source: run.fault }).collect();
         let vault = Arc::new(Vault {
             id,
             key,
@@ -113,13 +111,14 @@ impl Vault {
             upkeep: Mutex::default(),
             unsealed: Unsealed::default(),
             domains: Mutex::default(),
-            troubles: Mutex::new(troubles),
+            troubles: Mutex::default(),
             access,
             _lock: lock,
             storage,
         });
         vault.read_marks()?;
         vault.read_in(&uncovered)?;
+        vault.drop_runs(damaged)?;
         Ok(vault)
     }
 
@@ -234,6 +233,17 @@ impl Vault {
             Err(RecordFault::Storage(error)) => Err(error.into()),
             Err(source) => Err(VaultError::Record { path: self.storage.path(&domain::path(id)), source }),
         }
+    }
+
+    /// A domain as a snapshot names it: reading needs no record of it.
+    pub(crate) fn domain_of(&self, name: &str, mode: Mode) -> Arc<Domain> {
+        let known = self.domains.lock().get(&DomainId::of(name)).cloned();
+        let known = known.filter(|domain| domain.mode == mode);
+        known.unwrap_or_else(|| Arc::new(Domain::new(name.to_owned(), mode, &self.key)))
+    }
+
+    pub(crate) fn packs_there(&self) -> Result<Vec<PackId>, StorageError> {
+        Ok(self.storage.list("packs/")?.iter().filter_map(|name| PackId::of_path(name)).collect())
     }
 
     /// The domain of this name, which is made if there is none.

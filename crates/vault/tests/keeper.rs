@@ -15,3 +15,5 @@ mod kit;
 mod private;
 #[path = "keeper/reading.rs"]
 mod reading;
+#[path = "keeper/scrub.rs"]
+mod scrub;

@@ -75,14 +75,13 @@ pub(super) fn name(number: u64) -> String {
     format!("{FOLDER}{number:016x}.run")
 }
 
-pub(super) fn number(path: &str) -> Option<u64> {
+pub(crate) fn number(path: &str) -> Option<u64> {
     let digits = path.strip_prefix(FOLDER)?.strip_suffix(".run")?;
     u64::from_str_radix(digits, 16).ok().filter(|number| name(*number) == path)
 }
 
 pub(crate) struct Run {
     pub name: String,
-    pub path: String,
     pub entries: u64,
     pub packs: u32,
     object: Arc<dyn Object>,
@@ -144,8 +143,7 @@ impl Run {
         if &magic != MAGIC || u128::from(length) != expected {
             return Err(RunFault::Format);
         }
-        let path = storage.path(&name);
-        let mut run = Run { name, path, entries, packs, object, table: Vec::new() };
+        let mut run = Run { name, entries, packs, object, table: Vec::new() };
         if packs <= TABLE {
             run.table = run.pack_ids()?;
         }

@@ -47,13 +47,13 @@ fn what_was_put_is_found_in_memory_in_runs_and_after_opening() {
         }
     };
     check(&index, 6000);
-    assert!(index.run_paths().len() < 5, "runs of like size are merged");
+    assert!(index.run_count() < 5, "runs of like size are merged");
     let (again, uncovered) = open(&storage, &packs(0..6));
     assert_eq!(uncovered, [PackId([5; 16])]);
     check(&again, 5000);
     let run = index.flush_to_one().unwrap().unwrap();
     assert_eq!((run.entries, run.packs), (6000, 6));
-    assert_eq!(index.run_paths().len(), 1);
+    assert_eq!(index.run_count(), 1);
     assert_eq!(storage.list("index/").unwrap(), std::slice::from_ref(&run.name));
     check(&index, 6000);
 }

@@ -67,6 +67,17 @@ pub(super) fn write(storage: &dyn Storage, id: &[u8; 16]) -> Result<(), StorageE
     storage.put_new(NAME, &serde_json::to_vec_pretty(&header).expect("a header is plain data"))
 }
 
+/// Whether something of this name may stand at the top of a vault.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let others = ["index/", "holds/", "marks/", NAME];
+    [&OURS[..], &DATA, &others].concat().contains(&name)
+}
+
+/// Whether this is a vault that this program knows.
+pub(crate) fn check(storage: &dyn Storage) -> Result<(), VaultError> {
+    read(storage, Access::Read).map(drop)
+}
+
 /// The id of the vault, if this program may use it so.
 pub(super) fn read(storage: &dyn Storage, access: Access) -> Result<[u8; 16], VaultError> {
     let path = storage.path(NAME);

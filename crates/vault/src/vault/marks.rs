@@ -47,17 +47,17 @@ impl Vault {
     }
 
     /// From now on, and after the next opening too.
-    pub(crate) fn mark(&self, pack: PackId, bad: Bad) -> Result<(), VaultError> {
-        if self.index.hidden().bad.get(&pack) == Some(&bad) {
+    pub(crate) fn mark(&self, pack: PackId, bad: &Bad) -> Result<(), VaultError> {
+        if self.index.hidden().bad.get(&pack) == Some(bad) {
             return Ok(());
         }
-        let segments = match &bad {
+        let segments = match bad {
             Bad::Whole => Vec::new(),
             Bad::Segments(offsets) => offsets.iter().copied().collect(),
         };
-        let mark = Mark { version: VERSION, whole: bad == Bad::Whole, segments };
+        let mark = Mark { version: VERSION, whole: *bad == Bad::Whole, segments };
         let text = serde_json::to_vec_pretty(&mark).expect("a mark is plain data");
-        self.index.hide(|hidden| drop(hidden.bad.insert(pack, bad)));
+        self.index.hide(|hidden| drop(hidden.bad.insert(pack, bad.clone())));
         match self.storage.put_new(&path(pack), &text) {
             Err(StorageError::Exists { .. }) => {
                 self.storage.delete(&[path(pack)])?;

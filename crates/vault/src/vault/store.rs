@@ -4,13 +4,12 @@ use super::{Trouble, Vault};
 use crate::SegmentKind;
 use crate::domain::Domain;
 use crate::error::VaultError;
-use crate::index::{Found, Place};
+use crate::index::{DamagedRun, Found, Place};
 use crate::keys::Key;
 use crate::pack::{Footer, Listed, PackFault, PackId, PackWriter, Span};
 use crate::storage::StorageError;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Packs that are not on stable storage: those that are written, and those that could not be.
 #[derive(Default)]
@@ -56,6 +55,10 @@ pub(crate) fn entries(pack: PackId, span: Span, chunks: &[Listed]) -> impl Itera
         start += chunk.length;
         (chunk.key, Found { proof: chunk.proof, place })
     })
+}
+
+pub(crate) fn footer_entries(pack: PackId, footer: &Footer) -> impl Iterator<Item = (Key, Found)> {
+    footer.parts().flat_map(move |(segment, chunks)| entries(pack, segment.span, chunks))
 }
 
 impl Vault {
@@ -148,21 +151,25 @@ impl Vault {
         }
     }
 
+    /// Runs that cannot be used: all that they said has just been read in.
+    pub(super) fn drop_runs(&self, damaged: Vec<DamagedRun>) -> Result<(), VaultError> {
+        if !damaged.is_empty() && self.check_writable().is_ok() {
+            self.index.flush()?;
+            let names: Vec<String> = damaged.iter().map(|run| run.name.clone()).collect();
+            self.storage.delete(&names)?;
+        }
+        for run in damaged {
+            self.report(Trouble::Run { path: self.storage.path(&run.name), source: run.fault });
+        }
+        Ok(())
+    }
+
     /// Reads packs in that no run of the index covers. One that is damaged counts as missing.
     pub(crate) fn read_in(&self, packs: &[PackId]) -> Result<(), VaultError> {
         for id in packs {
-            match self.read_footer(*id) {
-                Ok(footer) => {
-                    let parts = footer.parts();
-                    let all: Vec<_> = parts.flat_map(|(segment, chunks)| entries(*id, segment.span, chunks)).collect();
-                    self.index.insert(all);
-                    self.index.sealed(*id);
-                }
-                Err(PackFault::Storage(StorageError::NotFound { .. })) => {}
-                Err(PackFault::Storage(error @ (StorageError::Failed { .. } | StorageError::Denied { .. }))) => {
-                    return Err(error.into());
-                }
-                Err(source) => self.report(Trouble::Pack { path: self.storage.path(&id.path()), source }),
+            if let Some(footer) = self.footer_or_trouble(*id)? {
+                self.index.insert(footer_entries(*id, &footer));
+                self.index.sealed(*id);
             }
             if self.check_writable().is_ok() {
                 self.flush_if_due();
@@ -172,8 +179,21 @@ impl Vault {
     }
 
     pub(crate) fn read_footer(&self, id: PackId) -> Result<Footer, PackFault> {
-        let object: Arc<_> = self.storage.open(&id.path())?;
+        let object = self.storage.open(&id.path())?;
         Footer::read(&*object, id, Some(&self.key))
+    }
+
+    /// None where it is gone, or damaged, which is a trouble.
+    pub(crate) fn footer_or_trouble(&self, id: PackId) -> Result<Option<Footer>, VaultError> {
+        match self.read_footer(id) {
+            Ok(footer) => Ok(Some(footer)),
+            Err(PackFault::Storage(StorageError::NotFound { .. })) => Ok(None),
+            Err(PackFault::Storage(error)) if !error.is_about_content() => Err(error.into()),
+            Err(source) => {
+                self.report(Trouble::Pack { path: self.storage.path(&id.path()), source });
+                Ok(None)
+            }
+        }
     }
 }
 
