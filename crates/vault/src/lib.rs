@@ -5,6 +5,8 @@
 
 #![expect(dead_code, reason = "scrubbing and collecting, which follow, use what nobody uses yet")]
 
+mod basis;
+mod chunker;
 mod chunks;
 mod client;
 mod domain;
@@ -25,9 +27,13 @@ mod stamp;
 pub mod storage;
 mod streams;
 mod tree;
+mod upload;
 mod varint;
 mod vault;
+mod writer;
 
+pub use basis::{Basis, BasisFile, BasisFileError, BasisFileWriter};
+pub use chunker::Cutter;
 pub use chunks::Plain;
 pub use client::{Counts, Draft, Received, Receiver, Segment, SegmentKind, StreamRef};
 pub use error::{Refusal, VaultError};
@@ -48,4 +54,6 @@ pub use tree::{
     Attribute, Content, Doubt, Entry, Fault, FileTime, Kind, List, Place, Shown, Stream, Streams, TreeError,
     TreeReader, TreeSink, TreeWriteError, TreeWriter, Walk,
 };
+pub use upload::{Cancel, FileSource, Layout, ReadSource, UploadError, UploadOptions, UploadProgress};
 pub use vault::{Access, Listing, Trouble, Vault};
+pub use writer::{Failure, Finished, SnapshotWriter, WriteError};

@@ -7,6 +7,7 @@ mod reader;
 mod writer;
 
 pub use list::List;
+pub(crate) use list::Listing;
 pub use reader::{Stream, Streams, TreeReader, Walk};
 pub use writer::{Shown, TreeSink, TreeWriteError, TreeWriter};
 

@@ -170,7 +170,7 @@ impl<S: Streams> TreeReader<S> {
     }
 
     /// Ids in *refs*.
-    pub(super) fn ids_in_all(&self) -> u64 {
+    pub(crate) fn ids_in_all(&self) -> u64 {
         self.streams.length(Stream::Refs) / size_of::<ChunkId>() as u64
     }
 

@@ -1,0 +1,66 @@
+//! From chunks in a buffer to segments: which of them the receiver lacks, packed and put.
+
+use super::UploadError;
+use super::link::Link;
+use crate::{ChunkId, Fingerprint, Packer, Packing, Receiver};
+use std::sync::Arc;
+
+struct Pending {
+    at: usize,
+    length: u32,
+    name: Fingerprint,
+}
+
+pub(super) struct Absorber<R> {
+    link: Arc<Link<R>>,
+    packer: Packer,
+    pending: Vec<Pending>,
+    new: Vec<usize>,
+    names: Vec<Fingerprint>,
+}
+
+impl<R: Receiver> Absorber<R> {
+    pub(super) fn new(link: Arc<Link<R>>, packing: Packing) -> Absorber<R> {
+        Absorber { link, packer: Packer::new(packing), pending: Vec::new(), new: Vec::new(), names: Vec::new() }
+    }
+
+    /// Takes note of a chunk that lies at this position of the buffer.
+    pub(super) fn note(&mut self, at: usize, chunk: &[u8]) {
+        let name = self.link.fingerprint(chunk);
+        self.pending.push(Pending { at, length: chunk.len() as u32, name });
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Sees to it that the receiver gets all chunks noted, in the buffer they lie in, and hands out what they are called.
+    pub(super) fn settle(
+        &mut self,
+        buffer: &[u8],
+        ids: &mut Vec<ChunkId>,
+        lengths: &mut Vec<u32>,
+    ) -> Result<(), UploadError<R::Error>> {
+        ids.extend(self.pending.iter().map(|chunk| chunk.name.id));
+        lengths.extend(self.pending.iter().map(|chunk| chunk.length));
+        self.link.claim(self.pending.iter().map(|chunk| &chunk.name.id), &mut self.new);
+        for new in self.new.chunks(R::BATCH) {
+            self.names.clear();
+            self.names.extend(new.iter().map(|at| self.pending[*at].name));
+            let answers = self.link.have(&self.names)?;
+            let missing = new.iter().zip(answers).filter(|(_, has)| !has);
+            for (at, _) in missing {
+                let Pending { at, length, name } = self.pending[*at];
+                let chunk = &buffer[at..at + length as usize];
+                self.packer.add(name, chunk, &mut |segment| self.link.put(segment))?;
+            }
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Puts what is gathered.
+    pub(super) fn flush(&mut self) -> Result<(), UploadError<R::Error>> {
+        self.packer.flush(&mut |segment| self.link.put(segment))
+    }
+}

@@ -1,0 +1,454 @@
+use super::*;
+use crate::segment::{Limits, Opener, Unpacker};
+use crate::{Attribute, ChunkId, DomainSecret, FileTime, Fingerprint, Layout, Segment, SegmentKind, SnapshotId};
+use crate::{Stream, StreamRef, Streams, TreeReader, WriteError};
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
+
+/// A keeper in memory that checks what a keeper checks, and can be told to fail.
+#[derive(Default)]
+struct Keeper {
+    secret: Option<DomainSecret>,
+    chunks: Mutex<HashMap<ChunkId, (Fingerprint, Vec<u8>)>>,
+    puts: AtomicU64,
+    /// Chunks that came although they were there.
+    twice: AtomicU64,
+    fails_after: Option<u64>,
+    drafts: Mutex<Vec<Draft>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the keeper is full")]
+struct Full;
+
+impl Keeper {
+    fn take(&self, segment: Segment) {
+        let names = segment.names.clone();
+        let mut unpacker = Unpacker::new(Limits::SEGMENT);
+        let segment = match (&self.secret, segment.kind) {
+            (Some(secret), SegmentKind::Sealed) => {
+                let (kind, bytes) = Opener::new(secret.clone()).open(&segment.bytes).unwrap();
+                Segment { kind, bytes, ..segment }
+            }
+            _ => segment,
+        };
+        let key = self.secret.as_ref().map(|secret| &secret.0);
+        let chunks: Vec<_> = segment.unpack(&mut unpacker).unwrap().map(<[u8]>::to_vec).collect();
+        let computed: Vec<_> = chunks.iter().map(|chunk| Fingerprint::of(key, chunk)).collect();
+        assert!(names.is_empty() || names == computed);
+        for (name, chunk) in computed.into_iter().zip(chunks) {
+            if self.chunks.lock().insert(name.id, (name, chunk)).is_some() {
+                self.twice.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn stream(&self, stream: &StreamRef) -> Vec<u8> {
+        let chunks = self.chunks.lock();
+        let bytes: Vec<u8> = stream.chunks.iter().flat_map(|(id, _)| chunks[id].1.clone()).collect();
+        assert_eq!(bytes.len() as u64, stream.length());
+        bytes
+    }
+
+    fn last(&self) -> Draft {
+        self.drafts.lock().last().unwrap().clone()
+    }
+
+    fn reader(&self, draft: &Draft) -> TreeReader<Bytes> {
+        let bytes = Bytes(self.stream(&draft.names), self.stream(&draft.refs));
+        TreeReader::new(bytes, draft.root, draft.root_refs)
+    }
+
+    fn basis(&self) -> Basis {
+        let draft = self.last();
+        let bytes = Bytes(self.stream(&draft.names), self.stream(&draft.refs));
+        Basis::new(bytes, draft.root, draft.root_refs)
+    }
+
+    fn stored(&self) -> usize {
+        self.chunks.lock().len()
+    }
+}
+
+impl Receiver for Keeper {
+    type Error = Full;
+
+    fn have(&self, names: &[Fingerprint]) -> Result<Vec<bool>, Full> {
+        assert!(!names.is_empty() && names.len() <= Self::BATCH);
+        let chunks = self.chunks.lock();
+        Ok(names.iter().map(|name| chunks.get(&name.id).is_some_and(|(known, _)| known.tag == name.tag)).collect())
+    }
+
+    fn put(&self, segment: Segment) -> Result<(), Full> {
+        if self.fails_after.is_some_and(|after| self.puts.fetch_add(1, Ordering::Relaxed) >= after) {
+            return Err(Full);
+        }
+        self.take(segment);
+        Ok(())
+    }
+
+    fn commit(&self, draft: Draft) -> Result<Received, Full> {
+        let refs = self.stream(&draft.refs);
+        let chunks = self.chunks.lock();
+        for id in refs.chunks(32) {
+            assert!(chunks.contains_key(&ChunkId(id.try_into().unwrap())), "a chunk was not sent");
+        }
+        assert!(draft.refs.chunks.iter().all(|(_, length)| length % 32 == 0));
+        drop(chunks);
+        self.drafts.lock().push(draft);
+        Ok(Received { snapshot: SnapshotId([1; 16]), time_ms: 0, stored_bytes: 0 })
+    }
+}
+
+struct Bytes(Vec<u8>, Vec<u8>);
+
+impl Streams for Bytes {
+    fn length(&self, stream: Stream) -> u64 {
+        if stream == Stream::Names { self.0.len() as u64 } else { self.1.len() as u64 }
+    }
+
+    fn read(&self, stream: Stream, position: u64, into: &mut [u8]) -> io::Result<()> {
+        let bytes = if stream == Stream::Names { &self.0 } else { &self.1 };
+        let range = position as usize..position as usize + into.len();
+        into.copy_from_slice(bytes.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// A file in memory, with a hole after its bytes.
+#[derive(Clone, Debug, PartialEq)]
+struct Plain {
+    bytes: Arc<Vec<u8>>,
+    hole: u64,
+    fails: Option<io::ErrorKind>,
+    fails_at: u64,
+}
+
+impl FileSource for Plain {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64 + self.hole
+    }
+
+    fn open(&mut self) -> io::Result<Layout> {
+        match self.fails {
+            Some(kind) if self.fails_at == 0 => return Err(kind.into()),
+            _ => {}
+        }
+        let extents = (self.hole > 0).then(|| vec![(0, self.bytes.len() as u64)]);
+        Ok(Layout { size: Some(self.size()), extents })
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut end = self.bytes.len();
+        if let Some(kind) = self.fails {
+            if offset >= self.fails_at {
+                return Err(kind.into());
+            }
+            end = self.fails_at as usize;
+        }
+        let left = &self.bytes[(offset as usize).min(end)..end];
+        let count = left.len().min(into.len());
+        into[..count].copy_from_slice(&left[..count]);
+        Ok(count)
+    }
+
+    fn close(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+/// A tree of files in memory.
+#[derive(Clone, Debug)]
+enum Node {
+    File(Plain),
+    Directory(BTreeMap<Vec<u8>, Node>),
+    Fifo,
+}
+
+fn plain(bytes: Vec<u8>) -> Plain {
+    Plain { bytes: Arc::new(bytes), hole: 0, fails: None, fails_at: 0 }
+}
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut out = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+fn entry(name: &[u8], node: &Node) -> Entry {
+    let (kind, inode) = match node {
+        Node::File(file) => {
+            let seed = blake3::hash(&file.bytes).as_bytes()[..8].try_into().unwrap();
+            (Kind::File(Content { size: file.size(), ..Content::default() }), u64::from_le_bytes(seed) >> 8)
+        }
+        Node::Directory(_) => (Kind::Directory(Place::default()), 2),
+        Node::Fifo => (Kind::Fifo, 3),
+    };
+    let time = FileTime { seconds: 1_600_000_000, nanoseconds: 7 };
+    let attributes = Vec::<Attribute>::new();
+    Entry {
+        name: name.to_vec(),
+        kind,
+        mode: 0o600,
+        uid: 1,
+        gid: 2,
+        modified: time,
+        changed: time,
+        inode,
+        device: 9,
+        linked: false,
+        attributes,
+    }
+}
+
+type Writer = SnapshotWriter<Keeper, Plain>;
+
+fn walk(tree: &BTreeMap<Vec<u8>, Node>, writer: &mut Writer) -> Result<(), WriteError<Full>> {
+    for (name, node) in tree {
+        let entry = entry(name, node);
+        match node {
+            Node::File(file) => {
+                if writer.before(name).is_some_and(|before| entry.is_unchanged_since(before)) {
+                    writer.unchanged(entry)?;
+                } else {
+                    writer.file(entry, file.clone())?;
+                }
+            }
+            Node::Directory(below) => {
+                writer.begin_directory(name)?;
+                walk(below, writer)?;
+                writer.end_directory(entry)?;
+            }
+            Node::Fifo => writer.entry(entry)?,
+        }
+    }
+    Ok(())
+}
+
+fn backup(
+    keeper: &Arc<Keeper>,
+    tree: &BTreeMap<Vec<u8>, Node>,
+    basis: Option<Basis>,
+) -> Result<(Finished, Vec<Failure<Plain>>), WriteError<Full>> {
+    let secret = keeper.secret.clone().map(|secret| (secret, [4; 16]));
+    let mut writer = Writer::new(keeper.clone(), UploadOptions { secret, ..UploadOptions::default() }, basis);
+    walk(tree, &mut writer)?;
+    writer.settle()?;
+    let failures = writer.failures();
+    Ok((writer.finish(b"words".to_vec(), false, failures.len() as u64)?, failures))
+}
+
+/// What a snapshot holds, as paths and bytes.
+fn contents(keeper: &Keeper) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    let reader = keeper.reader(&keeper.last());
+    let found = reader.walk(reader.root()).unwrap().map(|found| {
+        let (path, entry) = found.unwrap();
+        let Kind::File(content) = &entry.kind else { return (path, None) };
+        let ids = reader.ids_of(content).unwrap();
+        let chunks = keeper.chunks.lock();
+        let mut bytes = Vec::new();
+        for (id, length) in ids.iter().zip(&content.chunks) {
+            assert_eq!(chunks[id].1.len(), *length as usize);
+            bytes.extend_from_slice(&chunks[id].1);
+        }
+        bytes.resize(content.size as usize, 0);
+        (path, Some(bytes))
+    });
+    found.collect()
+}
+
+fn expected(tree: &BTreeMap<Vec<u8>, Node>, path: &[u8], out: &mut BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
+    for (name, node) in tree {
+        let path = if path.is_empty() { name.clone() } else { [path, b"/", name].concat() };
+        let bytes = match node {
+            Node::File(file) => {
+                let mut bytes = file.bytes.to_vec();
+                bytes.resize(file.size() as usize, 0);
+                Some(bytes)
+            }
+            _ => None,
+        };
+        out.insert(path.clone(), bytes);
+        if let Node::Directory(below) = node {
+            expected(below, &path, out);
+        }
+    }
+}
+
+fn check(keeper: &Keeper, tree: &BTreeMap<Vec<u8>, Node>) {
+    let mut all = BTreeMap::new();
+    expected(tree, b"", &mut all);
+    let found = contents(keeper);
+    assert_eq!(found.keys().collect::<Vec<_>>(), all.keys().collect::<Vec<_>>());
+    for (path, bytes) in found {
+        assert!(bytes == all[&path], "{} differs", String::from_utf8_lossy(&path));
+    }
+}
+
+fn tree() -> impl Strategy<Value = BTreeMap<Vec<u8>, Node>> {
+    let name = proptest::collection::vec(b'a'..=b'f', 1..4);
+    let size = prop_oneof![6 => 0_usize..3000, 2 => 0_usize..200_000, 1 => 0_usize..6_000_000];
+    let file = (0_u64..40, size, prop_oneof![4 => Just(0), 1 => 1_u64..100_000]).prop_map(|(seed, length, hole)| {
+        let bytes = if seed % 3 == 0 { noise(seed, length) } else { noise(seed, 50).repeat(length / 50 + 1) };
+        Node::File(Plain { hole, ..plain(bytes[..length].to_vec()) })
+    });
+    let leaf = prop_oneof![5 => file, 1 => Just(Node::Fifo)].boxed();
+    let inner = proptest::collection::btree_map(name.clone(), leaf.clone(), 0..12).prop_map(Node::Directory);
+    let node = prop_oneof![2 => leaf.clone(), 1 => inner];
+    let middle = proptest::collection::btree_map(name.clone(), node, 0..8).prop_map(Node::Directory);
+    proptest::collection::btree_map(name, prop_oneof![1 => leaf, 1 => middle], 0..10)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_tree_comes_back_and_costs_nothing_again(tree in tree(), private: bool) {
+        let keeper = Arc::new(Keeper { secret: private.then_some(DomainSecret([8; 32])), ..Keeper::default() });
+        backup(&keeper, &tree, None).unwrap();
+        check(&keeper, &tree);
+        let (stored, first) = (keeper.stored(), keeper.last());
+        let (again, _) = backup(&keeper, &tree, Some(keeper.basis())).unwrap();
+        let read = again.counts.files_read;
+        prop_assert_eq!(read, 0);
+        prop_assert_eq!(keeper.stored(), stored);
+        let second = keeper.last();
+        prop_assert_eq!((second.names, second.refs, second.root), (first.names, first.refs, first.root));
+        let (_, failures) = backup(&keeper, &tree, None).unwrap();
+        prop_assert!(failures.is_empty());
+        prop_assert_eq!(keeper.stored(), stored);
+    }
+
+    #[test]
+    fn a_changed_tree_comes_back(one in tree(), two in tree()) {
+        let keeper = Arc::new(Keeper::default());
+        backup(&keeper, &one, None).unwrap();
+        backup(&keeper, &two, Some(keeper.basis())).unwrap();
+        check(&keeper, &two);
+    }
+}
+
+fn one_file(name: &str, file: Plain) -> BTreeMap<Vec<u8>, Node> {
+    [(name.as_bytes().to_vec(), Node::File(file))].into()
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_failure_and_the_rest_goes_on() {
+    let failing = |kind, fails_at| Plain { fails: Some(kind), fails_at, ..plain(noise(1, 300_000)) };
+    let mut tree = one_file("good", plain(noise(2, 100)));
+    tree.extend(one_file("denied", failing(io::ErrorKind::PermissionDenied, 0)));
+    tree.extend(one_file("gone", failing(io::ErrorKind::NotFound, 0)));
+    tree.extend(one_file("half", failing(io::ErrorKind::InvalidData, 1)));
+    let keeper = Arc::new(Keeper::default());
+    let (finished, failures) = backup(&keeper, &tree, None).unwrap();
+    let kinds: Vec<_> = failures.iter().map(|failure| (failure.error.kind(), failure.vanished)).collect();
+    let [denied, gone, half] = [
+        (io::ErrorKind::PermissionDenied, false),
+        (io::ErrorKind::NotFound, true),
+        (io::ErrorKind::InvalidData, false),
+    ];
+    assert_eq!(kinds, [denied, gone, half]);
+    assert_eq!((finished.counts.files, finished.counts.problems), (3, 3));
+    let reader = keeper.reader(&keeper.last());
+    let doubts = ["denied", "good", "half"].map(|name| match reader.find(name.as_bytes()).unwrap().unwrap().kind {
+        Kind::File(content) => content.doubt,
+        _ => panic!("a file"),
+    });
+    assert_eq!(doubts, [Some(Doubt::Unreadable), None, Some(Doubt::Unreadable)]);
+    assert_eq!(reader.find(b"gone").unwrap(), None);
+    let (again, _) = backup(&keeper, &tree, Some(keeper.basis())).unwrap();
+    assert_eq!(again.counts.files_read, 2, "what is doubtful is read again");
+}
+
+fn many(count: u64) -> BTreeMap<Vec<u8>, Node> {
+    let file = |number: u64| (format!("{number:07}").into_bytes(), Node::File(plain(noise(number, 900))));
+    (0..count).map(file).collect()
+}
+
+#[test]
+fn a_receiver_that_fails_ends_it() {
+    for fails_after in [0, 1, 20] {
+        let keeper = Arc::new(Keeper { fails_after: Some(fails_after), ..Keeper::default() });
+        let mut tree = many(20_000);
+        tree.extend(one_file("big", plain(noise(9, 20_000_000))));
+        let error = backup(&keeper, &tree, None).unwrap_err();
+        assert!(matches!(error, WriteError::Upload(UploadError::Receiver(Full))), "{error:?}");
+        assert!(keeper.drafts.lock().is_empty());
+    }
+}
+
+#[test]
+fn cancelling_ends_it_and_commits_nothing() {
+    let keeper = Arc::new(Keeper::default());
+    let options = UploadOptions::default();
+    let cancel = options.cancel.clone();
+    let mut writer = Writer::new(keeper.clone(), options, None);
+    let tree = many(5000);
+    walk(&tree, &mut writer).unwrap();
+    cancel.cancel();
+    assert!(matches!(writer.finish(Vec::new(), false, 0), Err(WriteError::Upload(UploadError::Cancelled))));
+    assert!(keeper.drafts.lock().is_empty());
+}
+
+#[test]
+fn a_writer_that_is_dropped_leaves_no_thread_waiting() {
+    let keeper = Arc::new(Keeper::default());
+    let mut writer = Writer::new(keeper.clone(), UploadOptions::default(), None);
+    walk(&many(20_000), &mut writer).unwrap();
+    drop(writer);
+    assert_eq!(Arc::strong_count(&keeper), 1);
+}
+
+#[test]
+fn equal_files_are_sent_once_whoever_reads_them() {
+    let same = noise(3, 2_000_000);
+    let file = |number: u32| (format!("{number}").into_bytes(), Node::File(plain(same.clone())));
+    let keeper = Arc::new(Keeper::default());
+    backup(&keeper, &(0..40).map(file).collect(), None).unwrap();
+    assert_eq!(keeper.twice.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_changed_a_moment_ago_is_read_again() {
+    let keeper = Arc::new(Keeper::default());
+    let backup = |clock| {
+        let is_first = keeper.drafts.lock().is_empty();
+        let basis = (!is_first).then(|| keeper.basis());
+        let mut writer = Writer::new(keeper.clone(), UploadOptions { clock, ..UploadOptions::default() }, basis);
+        walk(&many(3), &mut writer).unwrap();
+        writer.finish(Vec::new(), false, 0).unwrap().counts.files_read
+    };
+    let [soon, later]: [fn() -> SystemTime; 2] = [
+        || UNIX_EPOCH + Duration::from_millis(1_600_000_000_005),
+        || UNIX_EPOCH + Duration::from_millis(1_600_000_000_500),
+    ];
+    assert_eq!([backup(soon), backup(soon), backup(later), backup(later)], [3, 3, 3, 0]);
+}
+
+#[test]
+fn a_basis_that_cannot_be_read_costs_time_and_nothing_else() {
+    let keeper = Arc::new(Keeper::default());
+    let tree = many(3000);
+    backup(&keeper, &tree, None).unwrap();
+    let draft = keeper.last();
+    let mut bytes = Bytes(keeper.stream(&draft.names), keeper.stream(&draft.refs));
+    let middle = bytes.0.len() / 2;
+    bytes.0[middle..].fill(0xff);
+    let mut writer =
+        Writer::new(keeper.clone(), UploadOptions::default(), Some(Basis::new(bytes, draft.root, draft.root_refs)));
+    walk(&tree, &mut writer).unwrap();
+    assert!(writer.basis_lost().is_some());
+    writer.finish(Vec::new(), false, 0).unwrap();
+    check(&keeper, &tree);
+}
+
+#[test]
+fn unchanged_is_only_what_the_basis_shows() {
+    let keeper = Arc::new(Keeper::default());
+    backup(&keeper, &many(3), None).unwrap();
+    let mut writer = Writer::new(keeper.clone(), UploadOptions::default(), Some(keeper.basis()));
+    let other = entry(b"0000001", &Node::File(plain(noise(77, 900))));
+    assert!(matches!(writer.unchanged(other), Err(WriteError::Tree(_))));
+}
