@@ -6,6 +6,7 @@ mod page;
 mod reader;
 mod writer;
 
+pub(crate) use entry::{decode_root, encode_root};
 pub use list::List;
 pub(crate) use list::Listing;
 pub use reader::{Stream, Streams, TreeReader, Walk};

@@ -102,6 +102,10 @@ impl<R: Receiver + 'static, F: FileSource> Upload<R, F> {
         StreamSender::new(self.link.clone(), self.packing.clone())
     }
 
+    pub(crate) fn sealer(&self) -> Option<&Sealer> {
+        self.packing.sealer.as_deref()
+    }
+
     /// Whether another file may be handed in before results are taken.
     pub(crate) fn has_room(&self) -> bool {
         self.queue.jobs_under_way() <= 2 * self.most_threads

@@ -7,8 +7,8 @@ mod sink;
 
 use crate::upload::{Block, End, Upload};
 use crate::{
-    Basis, BasisFileError, BasisFileWriter, Content, Counts, Doubt, Draft, Entry, FileSource, Kind, Place, Received,
-    Receiver, Shown, TreeError, TreeWriteError, TreeWriter, UploadError, UploadOptions,
+    Basis, BasisFileError, BasisFileWriter, Content, Counts, Description, Doubt, Draft, Entry, FileSource, Kind, Place,
+    Received, Receiver, Shown, TreeError, TreeWriteError, TreeWriter, UploadError, UploadOptions,
 };
 use sink::Sink;
 use std::collections::VecDeque;
@@ -194,18 +194,13 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
         Ok(())
     }
 
-    /// Commits the snapshot: once this returns, it is there. The description is what [`crate::Description`] encodes.
+    /// Commits the snapshot: once this returns, it is there.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn finish(
-        mut self,
-        description: Vec<u8>,
-        incomplete: bool,
-        problems: u64,
-    ) -> Result<Finished, WriteError<R::Error>> {
+    pub fn finish(mut self, description: &Description, incomplete: bool) -> Result<Finished, WriteError<R::Error>> {
         self.settle()?;
-        self.counts.problems = problems;
+        self.counts.problems = description.problem_count;
         let SnapshotWriter { mut upload, tree, counts, .. } = self;
         let (sink, root) = tree.finish().map_err(tree_error)?;
         let (names, refs, file) = sink.finish()?;
@@ -213,6 +208,7 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
         let link = upload.link();
         link.check()?;
         let Place { page, refs: root_refs, .. } = root;
+        let description = description.encode(upload.sealer());
         let draft = Draft { names, refs, root: page, root_refs, counts, incomplete, description };
         let received = link.receiver().commit(draft).map_err(UploadError::Receiver)?;
         let basis_lost = match file {

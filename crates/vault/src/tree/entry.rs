@@ -144,6 +144,24 @@ fn encode_content(content: &Content, out: &mut Vec<u8>) {
     }
 }
 
+/// The entry of the directory that the root is; it stands in no page.
+pub(crate) fn encode_root(entry: &Entry, out: &mut Vec<u8>) {
+    encode(entry, &mut Before::default(), out);
+    // Distances from the imaginary page that `decode_root` takes it from.
+    put(out, 1);
+    put(out, 0);
+}
+
+pub(crate) fn decode_root(cursor: &mut Cursor<'_>) -> Result<Entry, Fault> {
+    let mut around = Around { page: 1, refs: 0, next: 0, limit: 0, floor: 0 };
+    let mut entry = decode(cursor, &mut Before::default(), &mut around)?;
+    match &mut entry.kind {
+        Kind::Directory(place) => *place = Place::default(),
+        _ => return Err(Fault::Format),
+    }
+    Ok(entry)
+}
+
 /// The page an entry is read from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around {

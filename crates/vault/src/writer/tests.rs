@@ -237,7 +237,9 @@ fn backup(
     walk(tree, &mut writer)?;
     writer.settle()?;
     let failures = writer.failures();
-    Ok((writer.finish(b"words".to_vec(), false, failures.len() as u64)?, failures))
+    let mut description = Description::default();
+    failures.iter().for_each(|failure| description.add_problem(b"a file", &failure.error.to_string()));
+    Ok((writer.finish(&description, !failures.is_empty())?, failures))
 }
 
 /// What a snapshot holds, as paths and bytes.
@@ -388,7 +390,7 @@ fn cancelling_ends_it_and_commits_nothing() {
     let tree = many(5000);
     walk(&tree, &mut writer).unwrap();
     cancel.cancel();
-    assert!(matches!(writer.finish(Vec::new(), false, 0), Err(WriteError::Upload(UploadError::Cancelled))));
+    assert!(matches!(writer.finish(&Description::default(), false), Err(WriteError::Upload(UploadError::Cancelled))));
     assert!(keeper.drafts.lock().is_empty());
 }
 
@@ -418,7 +420,7 @@ fn what_changed_a_moment_ago_is_read_again() {
         let basis = (!is_first).then(|| keeper.basis());
         let mut writer = Writer::new(keeper.clone(), UploadOptions { clock, ..UploadOptions::default() }, basis);
         walk(&many(3), &mut writer).unwrap();
-        writer.finish(Vec::new(), false, 0).unwrap().counts.files_read
+        writer.finish(&Description::default(), false).unwrap().counts.files_read
     };
     let [soon, later]: [fn() -> SystemTime; 2] = [
         || UNIX_EPOCH + Duration::from_millis(1_600_000_000_005),
@@ -440,7 +442,7 @@ fn a_basis_that_cannot_be_read_costs_time_and_nothing_else() {
         Writer::new(keeper.clone(), UploadOptions::default(), Some(Basis::new(bytes, draft.root, draft.root_refs)));
     walk(&tree, &mut writer).unwrap();
     assert!(writer.basis_lost().is_some());
-    writer.finish(Vec::new(), false, 0).unwrap();
+    writer.finish(&Description::default(), false).unwrap();
     check(&keeper, &tree);
 }
 
