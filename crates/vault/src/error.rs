@@ -48,6 +48,8 @@ pub enum VaultError {
     #[error("snapshot {snapshot} is held ({reason}); release it first")]
     Held { snapshot: SnapshotId, reason: String },
 
+    #[error("the reason for a hold has at most {limit} bytes")]
+    Reason { limit: usize },
     #[error("this session has ended; begin another one")]
     Ended,
     #[error(transparent)]

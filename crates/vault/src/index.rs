@@ -21,6 +21,7 @@ use run::RunWriter;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const FOLDER: &str = "index/";
 /// Entries and packs in memory that are worth a run.
@@ -46,9 +47,9 @@ pub(crate) struct Found {
 /// Which entries to find.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
-    /// Those of chunks that are not known to be damaged.
+    /// Those that may be relied on: not known to be damaged, and not about to be cleared away.
     Whole,
-    /// A damaged one too, where there is no other.
+    /// Any that is there still.
     Any,
 }
 
@@ -74,6 +75,8 @@ pub(crate) struct Index {
     hidden: RwLock<Arc<Hidden>>,
     /// Held by whoever writes runs. Holds the number of the next one.
     maintenance: Mutex<u64>,
+    /// Somebody needs the runs as they are.
+    frozen: AtomicBool,
 }
 
 impl Index {
@@ -105,13 +108,14 @@ impl Index {
             runs: RwLock::new(Arc::new(runs)),
             hidden: RwLock::new(Arc::new(hidden)),
             maintenance: Mutex::new(next),
+            frozen: AtomicBool::new(false),
         };
         Ok((index, uncovered, damaged))
     }
 
     pub(crate) fn find(&self, keys: &[Key], want: Want) -> Result<Vec<Option<Found>>, StorageError> {
         let hidden = self.hidden.read().clone();
-        let shown = |key: &Key, found: &Found| !hidden.hides(key, &found.place, want == Want::Whole);
+        let shown = |key: &Key, found: &Found| !hidden.hides(key, &found.place, want);
         let mut results: Vec<Option<Found>> = {
             let memory = self.memory.read();
             keys.iter().map(|key| memory.entries.get(key).copied().filter(|found| shown(key, found))).collect()
@@ -135,6 +139,7 @@ impl Index {
         Ok(results)
     }
 
+    #[cfg(test)]
     pub(crate) fn find_one(&self, key: Key, want: Want) -> Result<Option<Found>, StorageError> {
         Ok(self.find(&[key], want)?.remove(0))
     }
@@ -149,7 +154,7 @@ impl Index {
         let hidden = self.hidden.read().clone();
         let mut memory = self.memory.write();
         for (key, found) in entries {
-            let kept = memory.entries.get(&key).is_some_and(|old| !hidden.hides(&key, &old.place, true));
+            let kept = memory.entries.get(&key).is_some_and(|old| !hidden.hides(&key, &old.place, Want::Whole));
             if !kept {
                 memory.entries.insert(key, found);
             }
@@ -197,7 +202,7 @@ impl Index {
     pub(crate) fn flush(&self) -> Result<(), RunFault> {
         let Some(mut next) = self.maintenance.try_lock() else { return Ok(()) };
         self.flush_memory(&mut next)?;
-        loop {
+        while !self.frozen.load(Ordering::Acquire) {
             let runs = self.runs.read().clone();
             let [.., older, newer] = &runs[..] else { return Ok(()) };
             if older.entries >= 2 * newer.entries {
@@ -205,6 +210,12 @@ impl Index {
             }
             self.merge(&mut next, runs.len() - 2)?;
         }
+        Ok(())
+    }
+
+    /// While it is frozen, runs are added and none is merged.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::Release);
     }
 
     /// One run of all entries, without those of packs that are gone. None if there is none.

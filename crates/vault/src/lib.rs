@@ -3,8 +3,6 @@
 //! It knows no machine, user or job, opens no socket and starts no timer; time and randomness are given where they
 //! matter. Everything is synchronous.
 
-#![expect(dead_code, reason = "scrubbing and collecting, which follow, use what nobody uses yet")]
-
 mod basis;
 mod chunker;
 mod chunks;
@@ -18,6 +16,7 @@ mod name;
 mod pack;
 mod packs;
 mod progress;
+mod prune;
 mod read;
 mod registry;
 mod scrub;
@@ -44,6 +43,7 @@ pub use keys::{Cost, KeyError, RecoverySheet, SheetError, Slot, WayIn, WayKind};
 pub use name::{ChunkId, DomainId, Fingerprint, SnapshotId, Tag};
 pub use pack::{PackFault, PackId};
 pub use progress::{Phase, Progress, Watch};
+pub use prune::{CollectOptions, CollectReport};
 pub use read::{Batch, Batches, Part, Piece, Reader};
 pub use scrub::{Affected, Damage, DamageFault, DamagedPart, FilesReport, OnDamage, ScrubReport, scrub_files};
 pub use segment::{
@@ -57,5 +57,5 @@ pub use tree::{
     TreeReader, TreeSink, TreeWriteError, TreeWriter, Walk,
 };
 pub use upload::{Cancel, FileSource, Layout, ReadSource, UploadError, UploadOptions, UploadProgress};
-pub use vault::{Access, Listing, Trouble, Vault};
+pub use vault::{Access, Hold, Listing, Trouble, Vault};
 pub use writer::{Failure, Finished, SnapshotWriter, WriteError};

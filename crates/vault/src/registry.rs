@@ -31,10 +31,10 @@ impl Pins {
         self.proven.lock().contains(&key.short())
     }
 
-    /// Which of these it relies on.
-    pub(crate) fn retain_pinned(&self, keys: &mut Vec<Key>) {
+    /// Adds those of these keys that it relies on.
+    pub(crate) fn pick(&self, keys: &[Key], picked: &mut HashSet<Key>) {
         let proven = self.proven.lock();
-        keys.retain(|key| proven.contains(&key.short()));
+        picked.extend(keys.iter().filter(|key| proven.contains(&key.short())));
     }
 }
 

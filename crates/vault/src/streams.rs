@@ -1,6 +1,5 @@
 //! Reading the streams of snapshots: the keeper's own look at *refs*.
 
-use crate::ChunkId;
 use crate::chunks::{Chunks, Plain};
 use crate::domain::Domain;
 use crate::error::{Refusal, VaultError};
@@ -9,6 +8,8 @@ use crate::keys::Key;
 use crate::pack::PackFault;
 use crate::snapshot::Snapshot;
 use crate::vault::Vault;
+use crate::{ChunkId, DomainId};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Ids that are looked up at once.
@@ -49,6 +50,48 @@ impl Iterator for Ids {
         let id = self.plain.get(self.at..)?.first_chunk()?;
         self.at += 32;
         Some(ChunkId(*id))
+    }
+}
+
+/// Says what snapshots need, each chunk of *refs* once however many snapshots share it.
+pub(crate) struct Needs {
+    vault: Arc<Vault>,
+    /// Kept apart: of a chunk of *names* nobody has looked at what it would mean as one of *refs*.
+    names: Seen,
+    refs: Seen,
+}
+
+/// Half an id is enough to tell it from others.
+type Seen = HashSet<(DomainId, [u8; 16])>;
+
+impl Needs {
+    pub(crate) fn new(vault: &Arc<Vault>) -> Needs {
+        Needs { vault: vault.clone(), names: Seen::new(), refs: Seen::new() }
+    }
+
+    /// Tells the keys of what was not told before: chunks of files part by part, and those of the streams.
+    pub(crate) fn each_part(
+        &mut self,
+        snapshot: &Snapshot,
+        mut visit: impl FnMut(&mut dyn Iterator<Item = Key>) -> Result<(), VaultError>,
+    ) -> Result<(), VaultError> {
+        let summary = &snapshot.summary;
+        let domain = self.vault.domain_of(&summary.domain, summary.mode);
+        let is_new = |seen: &mut Seen, id: &ChunkId| {
+            let half = *id.0.first_chunk().expect("an id has 32 bytes");
+            seen.insert((domain.id, half))
+        };
+        let names = snapshot.names.chunks.iter().filter(|(id, _)| is_new(&mut self.names, id));
+        visit(&mut names.map(|(id, _)| domain.keys.key(id)))?;
+        let reader = RefsReader::new(&self.vault, &domain);
+        for (chunk, _) in &snapshot.refs.chunks {
+            if is_new(&mut self.refs, chunk) {
+                let ids = reader.ids(*chunk)?;
+                let keys = std::iter::once(domain.keys.key(chunk)).chain(ids.map(|id| domain.keys.key(&id)));
+                visit(&mut { keys })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The keeper's hold on a vault: its key, its index and its folder.
 
 pub(crate) mod header;
+mod holds;
 mod marks;
 mod store;
 
 pub use header::Access;
-pub(crate) use store::footer_entries;
+pub use holds::Hold;
+pub(crate) use store::{entries, footer_entries};
 
 use crate::domain::{self, Domain};
 use crate::error::VaultError;

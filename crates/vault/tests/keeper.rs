@@ -13,6 +13,8 @@ mod hostile;
 mod kit;
 #[path = "keeper/private.rs"]
 mod private;
+#[path = "keeper/prune.rs"]
+mod prune;
 #[path = "keeper/reading.rs"]
 mod reading;
 #[path = "keeper/scrub.rs"]

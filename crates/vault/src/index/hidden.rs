@@ -1,6 +1,6 @@
 //! Entries that count as absent.
 
-use super::Place;
+use super::{Place, Want};
 use crate::keys::Key;
 use crate::pack::PackId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -24,15 +24,13 @@ pub(crate) enum Bad {
 }
 
 impl Hidden {
-    /// `damaged`: whether what is damaged is hidden too.
-    pub(crate) fn hides(&self, key: &Key, place: &Place, damaged: bool) -> bool {
+    /// `want`: what is damaged or about to go is no good for those who begin to rely on it, and is read nevertheless by those who do.
+    pub(crate) fn hides(&self, key: &Key, place: &Place, want: Want) -> bool {
         if self.gone.contains(&place.pack) {
             return true;
         }
-        if self.condemned.get(&place.pack).is_some_and(|kept| !kept.contains(key)) {
-            return true;
-        }
-        damaged && self.is_bad(place)
+        let is_going = || self.condemned.get(&place.pack).is_some_and(|kept| !kept.contains(key));
+        want == Want::Whole && (is_going() || self.is_bad(place))
     }
 
     pub(crate) fn is_bad(&self, place: &Place) -> bool {

@@ -178,13 +178,27 @@ impl Run {
         Ok(Found { proof: entry.proof, place })
     }
 
-    /// The entry of this key and where it stands. `window` is the one of the look before, or an empty one.
+    /// Tells the position and the entry of each of these keys that it has. They are in order and none comes twice.
+    pub(crate) fn positions(&self, keys: &[Key], mut visit: impl FnMut(u64, &RunEntry)) -> Result<(), StorageError> {
+        let mut window = Window::default();
+        for key in keys {
+            if let Some((position, entry)) = self.find(key, &mut window)? {
+                visit(position, &entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry of this key and where it stands. `window` is the one of a look for a smaller key, or an empty one.
     pub(crate) fn find(&self, key: &Key, window: &mut Window) -> Result<Option<(u64, RunEntry)>, StorageError> {
         if window.spans(key) {
             return Ok(window.search(key));
         }
         let (mut low, mut high) = (0, self.entries);
         let (mut low_key, mut high_key) = (0, u64::MAX);
+        if let Some(last) = window.count().checked_sub(1).filter(|last| window.key(*last) < *key) {
+            (low, low_key) = (window.first + last as u64 + 1, window.key(last).short());
+        }
         for look in 0.. {
             if low >= high {
                 break;

@@ -1,21 +1,20 @@
 //! Whatever operation on the disk fails: nothing that was acknowledged is lost, and every snapshot that is listed is read back.
 
 use crate::kit::{Files, back_up, files, init, open, restore, way};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use vault::storage::{Fault, FaultyStorage, MemoryStorage};
 use vault::{Access, SnapshotId, Vault, VaultError};
 
 const ALL: [Fault; 4] = [Fault::Full, Fault::Broken, Fault::KilledBefore, Fault::KilledAfter];
 
-fn contents() -> [Files; 3] {
-    [files(1, 12), [files(1, 8), files(2, 6)].concat(), [files(2, 6), files(3, 9)].concat()]
-}
+static CONTENTS: LazyLock<[Files; 3]> =
+    LazyLock::new(|| [files(1, 6), [files(1, 4), files(2, 3)].concat(), [files(2, 3), files(3, 4)].concat()]);
 
 /// Backs up until something fails. Says what was acknowledged, and whether anything failed.
 fn run(storage: &FaultyStorage, acknowledged: &mut Vec<(SnapshotId, usize)>) -> Result<(), VaultError> {
     let vault = Vault::open(Arc::new(storage.clone()), &way(), Access::Write)?;
     let mut last = Ok(());
-    for (number, wanted) in contents().iter().enumerate() {
+    for (number, wanted) in CONTENTS.iter().enumerate() {
         // A disk that failed once may work again: the keeper goes on, as it does when one client had bad luck.
         match back_up(&vault, &format!("source {number}"), wanted) {
             Ok(received) => acknowledged.push((received.snapshot, number)),
@@ -35,12 +34,12 @@ fn check(storage: &MemoryStorage, acknowledged: &[(SnapshotId, usize)], what: &s
     for summary in &listing.snapshots {
         let number: usize = summary.source["source ".len()..].parse().unwrap();
         let found = restore(&vault, summary.id).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert!(found == contents()[number], "{what}");
+        assert!(found == CONTENTS[number], "{what}");
     }
     assert!(vault.troubles().is_empty(), "{what}");
     // And it is used as if nothing had been.
-    let received = back_up(&vault, "source 0", &contents()[0]).unwrap();
-    assert_eq!(restore(&vault, received.snapshot).unwrap(), contents()[0]);
+    let received = back_up(&vault, "source 0", &CONTENTS[0]).unwrap();
+    assert_eq!(restore(&vault, received.snapshot).unwrap(), CONTENTS[0]);
 }
 
 #[test]

@@ -14,6 +14,11 @@ const IDS: std::ops::Range<usize> = 8..64;
 
 pub(crate) type Files = Vec<Vec<u8>>;
 
+/// Whether there is time for everything.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("BAILIWICK_LONG").is_some_and(|value| value == "1")
+}
+
 pub(crate) fn way() -> WayIn {
     WayIn::host([7; 32])
 }
