@@ -3,6 +3,7 @@
 //! It knows no machine, user or job, opens no socket and starts no timer; time and randomness are given where they
 //! matter. Everything is synchronous.
 
+mod account;
 mod basis;
 mod chunker;
 mod chunks;
@@ -32,6 +33,7 @@ mod varint;
 mod vault;
 mod writer;
 
+pub use account::{Account, Accounts};
 pub use basis::{Basis, BasisFile, BasisFileError, BasisFileWriter};
 pub use chunker::Cutter;
 pub use chunks::Plain;

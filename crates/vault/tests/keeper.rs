@@ -1,6 +1,8 @@
 //! The keeper's side of a vault through its public face: what is committed is there, whoever lies, fails, races or dies.
 #![allow(clippy::unwrap_used)] // a test fails where it stands
 
+#[path = "keeper/account.rs"]
+mod account;
 #[path = "keeper/basics.rs"]
 mod basics;
 #[path = "keeper/concurrent.rs"]
