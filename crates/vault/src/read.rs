@@ -1,6 +1,7 @@
 //! Reading a snapshot, by position: nobody names a chunk to get it.
 
 mod batches;
+mod kept;
 
 pub use batches::{Batch, Batches, Piece};
 
@@ -10,9 +11,13 @@ use crate::segment::DomainSecret;
 use crate::snapshot::{Mode, Snapshot};
 use crate::vault::Vault;
 use crate::{ChunkId, SnapshotId, Stream, StreamRef, Streams};
+use kept::Kept;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+
+/// Chunks whose places are looked up together.
+const TOGETHER: u64 = 1024;
 
 /// Chunks of a snapshot that have positions of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Reader {
     chunks: Chunks,
     names: Ends,
     refs: Ends,
+    kept_names: Kept,
+    kept_refs: Kept,
     /// In the registry of the vault under this number.
     number: u64,
 }
@@ -79,6 +86,8 @@ impl Vault {
             vault: self.clone(),
             names: Ends::of(&snapshot.names),
             refs: Ends::of(&snapshot.refs),
+            kept_names: Kept::default(),
+            kept_refs: Kept::default(),
             snapshot: snapshot.clone(),
             number,
         };
@@ -117,7 +126,7 @@ impl Reader {
     /// # Errors
     /// The stream ends before, or a chunk of it is damaged or missing.
     pub fn read_names(&self, at: u64, buffer: &mut [u8]) -> Result<(), VaultError> {
-        self.fill(&self.snapshot.names, &self.names, at, buffer)
+        self.fill(Stream::Names, at, buffer)
     }
 
     /// Fills the buffer from this byte of *refs* on.
@@ -125,7 +134,7 @@ impl Reader {
     /// # Errors
     /// The stream ends before, or a chunk of it is damaged or missing.
     pub fn read_refs(&self, at: u64, buffer: &mut [u8]) -> Result<(), VaultError> {
-        self.fill(&self.snapshot.refs, &self.refs, at, buffer)
+        self.fill(Stream::Refs, at, buffer)
     }
 
     /// The ids at these positions of *refs*.
@@ -146,6 +155,31 @@ impl Reader {
     pub fn chunk(&self, position: u64) -> Result<Plain, VaultError> {
         let id = self.ids(position..position + 1)?[0];
         self.chunks.get(id)
+    }
+
+    /// Hands over the chunks of files at these positions in order, until `take` breaks.
+    ///
+    /// # Errors
+    /// There are not so many, or the chunk after those handed over is damaged or missing.
+    pub fn each(
+        &self,
+        positions: Range<u64>,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), VaultError> {
+        self.check(Part::Files, &positions)?;
+        let mut at = positions.start;
+        while at < positions.end {
+            let upto = positions.end.min(at + TOGETHER);
+            let ids = self.ids(at..upto)?;
+            for (id, found) in ids.iter().zip(self.chunks.find(&ids)?) {
+                let plain = self.chunks.get_at(*id, found.ok_or(VaultError::MissingChunk { chunk: *id })?)?;
+                if take(&plain).is_break() {
+                    return Ok(());
+                }
+            }
+            at = upto;
+        }
+        Ok(())
     }
 
     /// The chunks at these positions, packed for sending: those and no others, but in a private domain, where the keeper
@@ -178,7 +212,11 @@ impl Reader {
         self.snapshot.summary.mode == Mode::Private
     }
 
-    fn fill(&self, stream: &StreamRef, ends: &Ends, at: u64, mut buffer: &mut [u8]) -> Result<(), VaultError> {
+    fn fill(&self, stream: Stream, at: u64, mut buffer: &mut [u8]) -> Result<(), VaultError> {
+        let (stream, ends, kept) = match stream {
+            Stream::Names => (&self.snapshot.names, &self.names, &self.kept_names),
+            Stream::Refs => (&self.snapshot.refs, &self.refs, &self.kept_refs),
+        };
         let end = at.saturating_add(buffer.len() as u64);
         if end > ends.length() {
             return Err(VaultError::Position { snapshot: self.snapshot.summary.id, position: end });
@@ -187,7 +225,7 @@ impl Reader {
         while !buffer.is_empty() {
             let (number, begin) = ends.find(at);
             let (id, length) = stream.chunks[number];
-            let plain = self.chunks.get(id)?;
+            let plain = kept.get(number, || self.chunks.get(id))?;
             if plain.len() != length as usize {
                 return Err(VaultError::MissingChunk { chunk: id });
             }
@@ -210,11 +248,7 @@ impl Streams for Reader {
     }
 
     fn read(&self, stream: Stream, position: u64, into: &mut [u8]) -> io::Result<()> {
-        let (chunks, ends) = match stream {
-            Stream::Names => (&self.snapshot.names, &self.names),
-            Stream::Refs => (&self.snapshot.refs, &self.refs),
-        };
-        self.fill(chunks, ends, position, into).map_err(io::Error::other)
+        self.fill(stream, position, into).map_err(io::Error::other)
     }
 }
 
