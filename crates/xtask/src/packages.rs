@@ -34,6 +34,10 @@ pub(crate) const TEST: &[Need] = &[
     Need { what: "strace", packages: &["strace"], present: || process::find("strace").is_some() },
     Need { what: "chromium", packages: &["chromium"], present: || process::find("chromium").is_some() },
     Need { what: "python3", packages: &["python3"], present: || process::find("python3").is_some() },
+    Need { what: "rsync", packages: &["rsync"], present: || process::find("rsync").is_some() },
+    Need { what: "getfacl and setfacl", packages: &["acl"], present: || process::find("setfacl").is_some() },
+    Need { what: "getfattr", packages: &["attr"], present: || process::find("getfattr").is_some() },
+    Need { what: "tar", packages: &["tar"], present: || process::find("tar").is_some() },
     Need { what: "python3's venv", packages: &["python3-venv"], present: has_venv },
 ];
 
