@@ -1,5 +1,7 @@
 //! Backup of machines into a vault, and back.
 
+pub mod files;
+
 use sdk::prelude::*;
 
 pub fn app() -> App {

@@ -1,0 +1,165 @@
+//! Whether two trees are the same: by what the system says of each name, and by what other programs make of them.
+
+use crate::kit::{is_root, run};
+use rustix::fs::{FileType, Stat};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What has to be the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Same {
+    Everything,
+    /// All but owners, and bits and attributes that only root may set.
+    WhatAnybodyMay,
+}
+
+/// One name, in words that are easily compared.
+fn describe(path: &Path, stat: &Stat, links: &mut HashMap<(u64, u64), PathBuf>, relative: &Path, same: Same) -> String {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let first = links.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| relative.to_path_buf());
+    let mut words = vec![format!("{kind:?} {:o}", stat.st_mode & 0o7777), format!("linked to {}", first.display())];
+    if same == Same::Everything {
+        words.push(format!("owner {}:{}", stat.st_uid, stat.st_gid));
+    }
+    words.push(format!("modified {}.{:09}", stat.st_mtime, stat.st_mtime_nsec));
+    match kind {
+        FileType::RegularFile => words.push(format!("size {} hash {}", stat.st_size, hash(path, stat))),
+        FileType::Symlink => words.push(format!("to {:?}", fs::read_link(path).unwrap())),
+        FileType::CharacterDevice | FileType::BlockDevice => words.push(format!("device {:x}", stat.st_rdev)),
+        _ => {}
+    }
+    words.push(format!("{:?}", attributes(path, same)));
+    words.join(", ")
+}
+
+/// Of a sparse file, of what lies in it and where.
+fn hash(path: &Path, stat: &Stat) -> u64 {
+    use rustix::fs::SeekFrom;
+    use std::hash::{DefaultHasher, Hasher as _};
+    use std::io::Read as _;
+    let mut hasher = DefaultHasher::new();
+    let Ok(mut file) = fs::File::open(path) else { return 0 };
+    let mut at = 0;
+    while let Ok(begin) = rustix::fs::seek(&file, SeekFrom::Data(at)) {
+        let end = rustix::fs::seek(&file, SeekFrom::Hole(begin)).unwrap().min(stat.st_size as u64);
+        rustix::fs::seek(&file, SeekFrom::Start(begin)).unwrap();
+        let mut bytes = Vec::new();
+        (&mut file).take(end - begin).read_to_end(&mut bytes).unwrap();
+        let last = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
+        if last > 0 {
+            hasher.write_u64(begin + first as u64);
+            hasher.write(&bytes[first..last]);
+        }
+        at = end;
+    }
+    hasher.finish()
+}
+
+fn attributes(path: &Path, same: Same) -> BTreeMap<String, String> {
+    let mut names = vec![0; 65_536];
+    let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
+    let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let names = names.filter(|name| same == Same::Everything || name.starts_with(b"user."));
+    let mut attributes = BTreeMap::new();
+    for name in names {
+        let mut value = vec![0; 65_536];
+        let length = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+        attributes.insert(name.escape_ascii().to_string(), value[..length].escape_ascii().to_string());
+    }
+    attributes
+}
+
+/// Every name below `root` with what is known of it, and the blocks that its files take.
+pub(crate) fn list(root: &Path, same: Same) -> (BTreeMap<PathBuf, String>, u64) {
+    let (mut listed, mut links, mut blocks) = (BTreeMap::new(), HashMap::new(), 0);
+    let mut todo = vec![PathBuf::new()];
+    while let Some(relative) = todo.pop() {
+        let path = if relative.as_os_str().is_empty() { root.to_path_buf() } else { root.join(&relative) };
+        let stat = rustix::fs::lstat(&path).unwrap();
+        // A folder's links are those in it, and its size is its file system's affair.
+        listed.insert(relative.clone(), describe(&path, &stat, &mut links, &relative, same));
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let Ok(entries) = fs::read_dir(&path) else { continue };
+                let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+                // The order decides which of several names is the first.
+                names.sort_by(|a, b| b.as_bytes().cmp(a.as_bytes()));
+                todo.extend(names.into_iter().map(|name| relative.join(name)));
+            }
+            FileType::RegularFile => blocks += stat.st_blocks as u64,
+            _ => {}
+        }
+    }
+    (listed, blocks)
+}
+
+/// Compares two trees by what the system says of every name in them.
+#[track_caller]
+pub(crate) fn ourselves(original: &Path, copy: &Path, same: Same) {
+    let ((was, blocks_were), (is, blocks_are)) = (list(original, same), list(copy, same));
+    let mut differences = Vec::new();
+    for (path, word) in &was {
+        match is.get(path) {
+            None => differences.push(format!("{path:?} is missing: {word}")),
+            Some(other) if other != word => differences.push(format!("{path:?}\n  was {word}\n  is  {other}")),
+            Some(_) => {}
+        }
+    }
+    differences.extend(is.keys().filter(|path| !was.contains_key(*path)).map(|path| format!("{path:?} is new")));
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    // A file system may lay out the same extents a little differently.
+    assert!(blocks_are <= blocks_were + blocks_were / 50 + 64, "{blocks_are} blocks instead of {blocks_were}");
+}
+
+/// Compares two trees by programs that others wrote.
+#[track_caller]
+pub(crate) fn programs(original: &Path, copy: &Path) {
+    let mut slashed = original.as_os_str().to_owned();
+    slashed.push("/");
+    let options = ["-nacAXH", "--delete", "--itemize-changes", "--numeric-ids"];
+    // Checksums of a TiB of nothing take an hour; its data is compared by the others.
+    let changes = run(Command::new("rsync").args(options).arg("--exclude=/sparse/huge").arg(&slashed).arg(copy));
+    assert!(changes.is_empty(), "rsync would change:\n{}", changes.escape_ascii());
+    for program in [["getfacl", "-Rn", "."].as_slice(), &["getfattr", "-Rhd", "-m", "-", "-e", "hex", "."]] {
+        let print = |folder| {
+            let mut printed = run(Command::new(program[0]).args(&program[1..]).current_dir(folder));
+            // The order of a listing is the file system's; what belongs together is a paragraph.
+            let mut paragraphs: Vec<_> = String::from_utf8_lossy(&printed).split("\n\n").map(str::to_owned).collect();
+            paragraphs.sort();
+            printed = paragraphs.join("\n\n").into_bytes();
+            printed
+        };
+        let (was, is) = (print(original), print(copy));
+        assert!(was.len() > 100, "{program:?} says nothing");
+        assert!(was == is, "{program:?}:\n{}\n{}", was.escape_ascii(), is.escape_ascii());
+    }
+    tar(original, copy);
+}
+
+#[track_caller]
+fn tar(original: &Path, copy: &Path) {
+    let mut pack = Command::new("tar");
+    pack.args([
+        "--create",
+        "--sparse",
+        "--xattrs",
+        "--xattrs-include=*",
+        "--acls",
+        "--numeric-owner",
+        "--exclude=./sparse/huge",
+    ]);
+    pack.args(["--file", "-", "."]).current_dir(original).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut packing = pack.spawn().unwrap();
+    let archive = packing.stdout.take().unwrap();
+    let mut compare = Command::new("tar");
+    compare.args(["--compare", "--numeric-owner", "--file", "-"]).current_dir(copy).stdin(archive).env("LC_ALL", "C");
+    let output = compare.output().unwrap();
+    assert!(packing.wait().unwrap().success());
+    let said = String::from_utf8_lossy(&output.stdout);
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() || !is_root(), "tar --compare:\n{said}\n{wrong}");
+}
