@@ -9,6 +9,7 @@ mod seal;
 use crate::{Segment, SegmentKind};
 use zstd::bulk::Decompressor;
 
+pub(crate) use pack::Loose;
 pub use pack::{Packer, Packing};
 pub use seal::{DomainSecret, OpenError, Opener, Sealer};
 

@@ -44,7 +44,7 @@ pub enum Fault {
 }
 
 /// A moment as file systems keep it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime {
     pub seconds: i64,
     pub nanoseconds: u32,

@@ -134,21 +134,35 @@ impl<R: Receiver + 'static, F: FileSource> Upload<R, F> {
     }
 
     fn submit(&mut self) -> Result<(), UploadError<R::Error>> {
-        self.batch_bytes = 0;
+        // Beside a large file, a second thread helps to compress.
+        let is_large = std::mem::take(&mut self.batch_bytes) >= 2 * JOB_BYTES;
         if self.batch.is_empty() {
             return Ok(());
         }
         let waiting = self.queue.submit(Job { files: std::mem::take(&mut self.batch), number: 0 });
-        if waiting && self.threads.len() < self.most_threads {
-            let (link, queue) = (self.link.clone(), self.queue.clone());
-            let (packing, clock) = (self.packing.clone(), self.clock);
-            let thread = std::thread::Builder::new().name(format!("upload-{}", self.threads.len()));
-            let thread = thread.spawn(move || Worker::new(link, queue, packing, clock).run());
-            self.threads.push(thread.map_err(UploadError::Thread)?);
+        while (waiting || is_large) && self.threads.len() < self.most_threads {
+            match self.spawn() {
+                Ok(thread) => self.threads.push(thread),
+                Err(error) if self.threads.is_empty() => return Err(UploadError::Thread(error)),
+                // Those that there are do the work.
+                Err(_) => break,
+            }
+            if !is_large {
+                break;
+            }
         }
         Ok(())
     }
 
+    fn spawn(&self) -> std::io::Result<JoinHandle<()>> {
+        let (link, queue) = (self.link.clone(), self.queue.clone());
+        let (packing, clock) = (self.packing.clone(), self.clock);
+        let thread = std::thread::Builder::new().name(format!("upload-{}", self.threads.len()));
+        thread.spawn(move || Worker::new(link, queue, packing, clock).run())
+    }
+}
+
+impl<R: Receiver, F> Upload<R, F> {
     fn join(&mut self) {
         for thread in self.threads.drain(..) {
             // A thread that panicked has told the queue.
@@ -160,8 +174,6 @@ impl<R: Receiver + 'static, F: FileSource> Upload<R, F> {
 impl<R: Receiver, F> Drop for Upload<R, F> {
     fn drop(&mut self) {
         self.queue.stop();
-        for thread in self.threads.drain(..) {
-            let _told = thread.join();
-        }
+        self.join();
     }
 }

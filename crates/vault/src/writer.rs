@@ -3,13 +3,16 @@
 //! The walker says what is where, in the order of names; files are read by the threads of the upload meanwhile, and entries
 //! are written in order once they are. So whatever the tree is, only what the threads are busy with is in memory.
 
+mod links;
 mod sink;
 
 use crate::upload::{Block, End, Upload};
 use crate::{
-    Basis, BasisFileError, BasisFileWriter, Content, Counts, Description, Doubt, Draft, Entry, FileSource, Kind, Place,
-    Received, Receiver, Shown, TreeError, TreeWriteError, TreeWriter, UploadError, UploadOptions,
+    Basis, BasisFileError, BasisFileWriter, ChunkId, Content, Counts, Description, Doubt, Draft, Entry, FileSource,
+    FileTime, Kind, Place, Received, Receiver, Shown, TreeError, TreeWriteError, TreeWriter, UploadError,
+    UploadOptions,
 };
+use links::{Known, Link, Links};
 use sink::Sink;
 use std::collections::VecDeque;
 use std::io;
@@ -19,6 +22,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the walker said that waits for files before it.
 const STEPS: usize = 8192;
+/// Ids of a file with several names that are kept for the others.
+const KEPT_IDS: usize = 256;
 /// File systems take their times from a clock that ticks: what changes twice within a tick bears one time.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -61,6 +66,8 @@ enum Step {
     File(Entry),
     /// Its content is that of the basis.
     Known(Entry),
+    /// Its content was read under another name.
+    Linked(Entry, Link),
 }
 
 /// Results that are being taken.
@@ -77,6 +84,9 @@ pub struct SnapshotWriter<R: Receiver, F> {
     taking: Option<Taking<F>>,
     /// Lengths of the chunks of the file that is first in the steps, as far as they are known.
     chunks: Vec<u32>,
+    /// Their ids, as far as another name of the file may want them.
+    ids: Vec<ChunkId>,
+    links: Links,
     counts: Counts,
     failures: Vec<Failure<F>>,
 }
@@ -94,6 +104,8 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
             steps: VecDeque::new(),
             taking: None,
             chunks: Vec::new(),
+            ids: Vec::new(),
+            links: Links::default(),
             counts: Counts::default(),
             failures: Vec::new(),
         }
@@ -162,6 +174,15 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
     pub fn file(&mut self, entry: Entry, source: F) -> Done<R> {
         if source.size() == 0 {
             return self.step(Step::Other(entry));
+        }
+        if let Some(link) = Link::of(&entry) {
+            while self.links.is_awaited(&link) {
+                self.advance(true)?;
+            }
+            if self.links.get(&link).is_some() {
+                return self.step(Step::Linked(entry, link));
+            }
+            self.links.await_first(link);
         }
         while !self.upload.has_room() {
             self.advance(true)?;
@@ -258,6 +279,13 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
                 }
                 return self.write(&entry);
             }
+            Step::Linked(mut entry, link) => {
+                if let Some(Known::Read(content, ids)) = self.links.get(&link) {
+                    self.tree.refs(ids).map_err(tree_error)?;
+                    entry.kind = Kind::File(content.clone());
+                }
+                return self.write(&entry);
+            }
             Step::File(entry) => return self.write(&entry),
         }
         .map_err(tree_error)
@@ -277,7 +305,11 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
             let upto = end.as_ref().map_or(taking.block.ids.len(), |end| end.upto);
             let own = taking.at..upto;
             taking.at = upto;
-            self.tree.refs(&taking.block.ids[own.clone()]).map_err(tree_error)?;
+            let ids = &taking.block.ids[own.clone()];
+            self.tree.refs(ids).map_err(tree_error)?;
+            if matches!(self.steps.front(), Some(Step::File(entry)) if entry.linked) && self.ids.len() <= KEPT_IDS {
+                self.ids.extend_from_slice(ids);
+            }
             self.chunks.extend_from_slice(&taking.block.lengths[own]);
             if end.is_some() {
                 return Ok(end);
@@ -290,25 +322,27 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
         let Some(Step::File(mut entry)) = self.steps.pop_front() else {
             return Err(UploadError::Worker.into());
         };
-        let vanished =
-            end.content.is_none() && end.error.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let (chunks, ids) = (std::mem::take(&mut self.chunks), std::mem::take(&mut self.ids));
+        let link = Link::of(&entry);
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let vanished = end.content.is_none() && end.error.as_ref().is_some_and(is_gone);
         if let Some(error) = end.error {
             self.failures.push(Failure { source: end.source, error, vanished });
         }
-        if vanished {
-            return Ok(());
+        if let (Kind::File(content), false) = (&mut entry.kind, vanished) {
+            let unopened = Content { size: content.size, doubt: Some(Doubt::Unreadable), ..Content::default() };
+            let fresh = is_fresh(entry.changed, end.read);
+            *content = Content { chunks, fresh, ..end.content.unwrap_or(unopened) };
+            self.counts.files_read += 1;
         }
-        let known = match &entry.kind {
-            Kind::File(content) => content.size,
-            _ => 0,
-        };
-        let unopened = || Content { size: known, doubt: Some(Doubt::Unreadable), ..Content::default() };
-        let mut content = end.content.unwrap_or_else(unopened);
-        content.chunks = std::mem::take(&mut self.chunks);
-        content.fresh = is_fresh(&entry, end.read);
-        entry.kind = Kind::File(content);
-        self.counts.files_read += 1;
-        self.write(&entry)
+        if let Some(link) = link {
+            let content = match &entry.kind {
+                Kind::File(content) if content.chunks.len() == ids.len() => Some((content, ids)),
+                _ => None,
+            };
+            self.links.settle(link, content.filter(|_| !vanished));
+        }
+        if vanished { Ok(()) } else { self.write(&entry) }
     }
 
     fn write(&mut self, entry: &Entry) -> Done<R> {
@@ -324,9 +358,9 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
 }
 
 /// Whether a change after it was read could bear the time that the entry has.
-fn is_fresh(entry: &Entry, read: SystemTime) -> bool {
-    let Ok(since) = u64::try_from(entry.changed.seconds) else { return false };
-    let changed = Duration::new(since, entry.changed.nanoseconds.min(999_999_999));
+fn is_fresh(changed: FileTime, read: SystemTime) -> bool {
+    let Ok(since) = u64::try_from(changed.seconds) else { return false };
+    let changed = Duration::new(since, changed.nanoseconds.min(999_999_999));
     let changed = UNIX_EPOCH.checked_add(changed).and_then(|changed| changed.checked_add(TICK));
     changed.is_none_or(|changed| changed >= read)
 }

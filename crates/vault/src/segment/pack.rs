@@ -12,6 +12,8 @@ const MANY: usize = 4096;
 /// Chunks from this size on are looked at before they are compressed. Smaller ones gain from their neighbours.
 const SAMPLED: usize = 32 << 10;
 const SAMPLE: usize = 4096;
+/// What is kept of memory that is not in use.
+const SPARE: usize = 2;
 
 /// How chunks become segments.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ pub struct Packing {
 
 /// Chunks that were gathered and not compressed yet.
 #[derive(Default)]
-struct Loose {
+pub(crate) struct Loose {
     lengths: Vec<u32>,
     names: Vec<Fingerprint>,
     bytes: Vec<u8>,
@@ -122,12 +124,14 @@ pub struct Packer {
     press: Press,
     solid: Loose,
     dense: Loose,
+    /// Memory of what was pressed, for what comes next.
+    spare: Vec<Loose>,
 }
 
 impl Packer {
     pub fn new(packing: Packing) -> Packer {
         let dense = Loose { dense: true, ..Loose::default() };
-        Packer { press: Press::new(packing), solid: Loose::default(), dense }
+        Packer { press: Press::new(packing), solid: Loose::default(), dense, spare: Vec::new() }
     }
 
     /// Takes a chunk of at most 1 MiB, and hands out the segment that it fills.
@@ -140,14 +144,31 @@ impl Packer {
         chunk: &[u8],
         out: &mut impl FnMut(Segment) -> Result<(), E>,
     ) -> Result<(), E> {
-        let loose = if self.press.is_dense(chunk) { &mut self.dense } else { &mut self.solid };
-        let mut result = Ok(());
-        if !loose.fits(chunk.len()) {
-            result = out(self.press.press(loose));
-            loose.clear();
+        match self.gather(name, chunk) {
+            Some(full) => out(self.press(full)),
+            None => Ok(()),
         }
+    }
+
+    /// Takes a chunk of at most 1 MiB, and hands out what there is no room for beside it, to be pressed here or elsewhere.
+    pub(crate) fn gather(&mut self, name: Fingerprint, chunk: &[u8]) -> Option<Loose> {
+        let is_dense = self.press.is_dense(chunk);
+        let loose = if is_dense { &mut self.dense } else { &mut self.solid };
+        let full = (!loose.fits(chunk.len())).then(|| {
+            let spare = self.spare.pop().unwrap_or_default();
+            std::mem::replace(loose, Loose { dense: is_dense, ..spare })
+        });
         loose.push(name, chunk, self.press.packing.names);
-        result
+        full
+    }
+
+    pub(crate) fn press(&mut self, mut loose: Loose) -> Segment {
+        let segment = self.press.press(&loose);
+        if self.spare.len() < SPARE {
+            loose.clear();
+            self.spare.push(loose);
+        }
+        segment
     }
 
     /// Hands out what is left.

@@ -2,6 +2,7 @@
 
 use super::UploadError;
 use super::link::Link;
+use crate::segment::Loose;
 use crate::{ChunkId, Fingerprint, Packer, Packing, Receiver};
 use std::sync::Arc;
 
@@ -34,12 +35,14 @@ impl<R: Receiver> Absorber<R> {
         self.pending.len()
     }
 
-    /// Sees to it that the receiver gets all chunks noted, in the buffer they lie in, and hands out what they are called.
+    /// Sees to it that the receiver gets all chunks noted, in the buffer they lie in, and hands out what they are called. What
+    /// is to be pressed is offered to others first; they return what they do not take.
     pub(super) fn settle(
         &mut self,
         buffer: &[u8],
         ids: &mut Vec<ChunkId>,
         lengths: &mut Vec<u32>,
+        offer: &mut dyn FnMut(Loose) -> Option<Loose>,
     ) -> Result<(), UploadError<R::Error>> {
         ids.extend(self.pending.iter().map(|chunk| chunk.name.id));
         lengths.extend(self.pending.iter().map(|chunk| chunk.length));
@@ -51,12 +54,20 @@ impl<R: Receiver> Absorber<R> {
             let missing = new.iter().zip(answers).filter(|(_, has)| !has);
             for (at, _) in missing {
                 let Pending { at, length, name } = self.pending[*at];
-                let chunk = &buffer[at..at + length as usize];
-                self.packer.add(name, chunk, &mut |segment| self.link.put(segment))?;
+                if let Some(full) = self.packer.gather(name, &buffer[at..at + length as usize]).and_then(&mut *offer) {
+                    let segment = self.packer.press(full);
+                    self.link.put(segment)?;
+                }
             }
         }
         self.pending.clear();
         Ok(())
+    }
+
+    /// Presses and puts what another gathered.
+    pub(super) fn help(&mut self, loose: Loose) -> Result<(), UploadError<R::Error>> {
+        let segment = self.packer.press(loose);
+        self.link.put(segment)
     }
 
     /// Puts what is gathered.

@@ -1,6 +1,7 @@
 //! Jobs on their way to threads, and results on their way back, in order.
 
 use super::UploadError;
+use crate::segment::Loose;
 use crate::{ChunkId, Content};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -14,6 +15,13 @@ const BLOCKS: usize = 16;
 pub(super) struct Job<F> {
     pub number: u64,
     pub files: Vec<F>,
+}
+
+/// What a thread is to do next.
+pub(super) enum Work<F> {
+    Job(Job<F>),
+    /// Chunks that another thread gathered, to be pressed and put.
+    Press(Loose),
 }
 
 /// Chunks of some files, in order. What comes after the last end belongs to a file that goes on in the next block.
@@ -47,6 +55,9 @@ struct Slot<F> {
 
 struct State<E: std::error::Error + 'static, F> {
     jobs: VecDeque<Job<F>>,
+    loose: Vec<Loose>,
+    /// Threads that wait for work.
+    idle: usize,
     /// Results of jobs in their order, from job `first` on.
     slots: VecDeque<Slot<F>>,
     first: u64,
@@ -69,6 +80,8 @@ impl<E: std::error::Error + 'static, F> Default for Queue<E, F> {
     fn default() -> Queue<E, F> {
         let state = State {
             jobs: VecDeque::new(),
+            loose: Vec::new(),
+            idle: 0,
             slots: VecDeque::new(),
             first: 0,
             closed: false,
@@ -131,21 +144,38 @@ impl<E: std::error::Error + 'static, F> Queue<E, F> {
         self.state.lock().check()
     }
 
-    /// The next job, for a thread that has nothing to do.
-    pub(super) fn take(&self) -> Option<Job<F>> {
+    /// What is to be done next, for a thread that has nothing to do.
+    pub(super) fn take(&self) -> Option<Work<F>> {
         let mut state = self.state.lock();
         loop {
             if state.stopped {
                 return None;
             }
+            if let Some(loose) = state.loose.pop() {
+                return Some(Work::Press(loose));
+            }
             if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
+                return Some(Work::Job(job));
             }
             if state.closed {
                 return None;
             }
+            state.idle += 1;
             self.work.wait(&mut state);
+            state.idle -= 1;
         }
+    }
+
+    /// Gives chunks to a thread that has nothing to do; returns them where there is none.
+    pub(super) fn offer(&self, loose: Loose) -> Option<Loose> {
+        let mut state = self.state.lock();
+        // Whoever was woken for a job still counts as idle, and takes this before it.
+        if state.closed || state.loose.len() + state.jobs.len() >= state.idle {
+            return Some(loose);
+        }
+        state.loose.push(loose);
+        self.work.notify_one();
+        None
     }
 
     /// Results of a job; `done`: its last ones.
@@ -189,5 +219,78 @@ impl<E: std::error::Error + 'static, F> State<E, F> {
             None if self.stopped => Err(UploadError::Ended),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn block(number: u64) -> Block<u64> {
+        let end = End { upto: 0, source: number, content: None, error: None, read: SystemTime::UNIX_EPOCH };
+        Block { ends: [end].into(), ..Block::default() }
+    }
+
+    type Tested = Queue<std::fmt::Error, u64>;
+
+    fn job(queue: &Tested) {
+        queue.submit(Job { number: 0, files: Vec::new() });
+    }
+
+    #[test]
+    fn results_come_in_order_and_threads_that_are_far_ahead_wait() {
+        let (queue, given) = (Arc::new(Tested::default()), Arc::new(AtomicUsize::new(0)));
+        job(&queue);
+        job(&queue);
+        let (thread_queue, thread_given) = (queue.clone(), given.clone());
+        let ahead = std::thread::spawn(move || {
+            for number in 0..200 {
+                thread_queue.give(1, block(1000 + number), number == 199);
+                thread_given.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        while given.load(Ordering::Relaxed) < BLOCKS {
+            std::thread::yield_now();
+        }
+        assert!(queue.next(false).unwrap().is_none(), "the first job has given nothing");
+        assert_eq!(queue.jobs_under_way(), 2);
+        assert_eq!(queue.state.lock().slots[1].blocks.len(), BLOCKS);
+        queue.give(0, block(0), false);
+        queue.give(0, block(1), true);
+        let mut order = Vec::new();
+        while let Some(mut block) = queue.next(true).unwrap() {
+            order.push(block.ends.pop_front().unwrap().source);
+        }
+        ahead.join().unwrap();
+        assert_eq!(order, [0, 1].into_iter().chain(1000..1200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_ends_everything() {
+        let queue = Tested::default();
+        job(&queue);
+        queue.fail(UploadError::Worker);
+        queue.fail(UploadError::Cancelled);
+        assert!(matches!(queue.next(true), Err(UploadError::Worker)));
+        assert!(matches!(queue.next(true), Err(UploadError::Ended)));
+        assert!(queue.take().is_none());
+        queue.give(0, block(0), true);
+    }
+
+    #[test]
+    fn chunks_are_offered_to_idle_threads_alone() {
+        let queue = Arc::new(Tested::default());
+        assert!(queue.offer(Loose::default()).is_some());
+        let thread_queue = queue.clone();
+        let idle = std::thread::spawn(move || matches!(thread_queue.take(), Some(Work::Press(_))));
+        while queue.state.lock().idle == 0 {
+            std::thread::yield_now();
+        }
+        assert!(queue.offer(Loose::default()).is_none());
+        assert!(idle.join().unwrap());
+        queue.close();
+        assert!(queue.take().is_none());
     }
 }

@@ -31,7 +31,7 @@ impl<R: Receiver> Side<R> {
     }
 
     fn settle(&mut self) -> Result<(), UploadError<R::Error>> {
-        self.absorber.settle(&self.buffer, &mut self.ids, &mut self.lengths)?;
+        self.absorber.settle(&self.buffer, &mut self.ids, &mut self.lengths, &mut Some)?;
         self.buffer.clear();
         Ok(())
     }

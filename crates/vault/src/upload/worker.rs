@@ -2,7 +2,7 @@
 
 use super::absorb::Absorber;
 use super::link::Link;
-use super::queue::{Block, End, Job, Queue};
+use super::queue::{Block, End, Job, Queue, Work};
 use super::reading::Reading;
 use super::{FileSource, UploadError};
 use crate::{Cutter, Packing, Receiver};
@@ -45,8 +45,11 @@ impl<R: Receiver, F: FileSource> Worker<R, F> {
     pub(super) fn run(mut self) {
         let watch = Watch(self.queue.clone());
         let mut result = Ok(());
-        while let Some(job) = result.is_ok().then(|| watch.0.take()).flatten() {
-            result = self.work(job);
+        while let Some(work) = result.is_ok().then(|| watch.0.take()).flatten() {
+            result = match work {
+                Work::Job(job) => self.work(job),
+                Work::Press(loose) => self.absorber.help(loose),
+            };
         }
         if let Err(error) = result.and_then(|()| self.absorber.flush()) {
             watch.0.fail(error);
@@ -101,7 +104,8 @@ impl<R: Receiver, F: FileSource> Worker<R, F> {
 
     /// Sends the chunks in the buffer, and moves what is not cut yet to its front.
     fn settle(&mut self) -> Result<(), UploadError<R::Error>> {
-        self.absorber.settle(&self.buffer, &mut self.block.ids, &mut self.block.lengths)?;
+        let Block { ids, lengths, .. } = &mut self.block;
+        self.absorber.settle(&self.buffer, ids, lengths, &mut |loose| self.queue.offer(loose))?;
         self.buffer.copy_within(self.begin..self.filled, 0);
         self.filled -= self.begin;
         self.begin = 0;

@@ -1,121 +1,11 @@
+mod keeper;
+
 use super::*;
-use crate::segment::{Limits, Opener, Unpacker};
-use crate::{Attribute, ChunkId, DomainSecret, FileTime, Fingerprint, Layout, Segment, SegmentKind, SnapshotId};
-use crate::{Stream, StreamRef, Streams, TreeReader, WriteError};
-use parking_lot::Mutex;
+use crate::{Attribute, DomainSecret, Layout};
+use keeper::{Bytes, Full, Keeper};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-
-/// A keeper in memory that checks what a keeper checks, and can be told to fail.
-#[derive(Default)]
-struct Keeper {
-    secret: Option<DomainSecret>,
-    chunks: Mutex<HashMap<ChunkId, (Fingerprint, Vec<u8>)>>,
-    puts: AtomicU64,
-    /// Chunks that came although they were there.
-    twice: AtomicU64,
-    fails_after: Option<u64>,
-    drafts: Mutex<Vec<Draft>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the keeper is full")]
-struct Full;
-
-impl Keeper {
-    fn take(&self, segment: Segment) {
-        let names = segment.names.clone();
-        let mut unpacker = Unpacker::new(Limits::SEGMENT);
-        let segment = match (&self.secret, segment.kind) {
-            (Some(secret), SegmentKind::Sealed) => {
-                let (kind, bytes) = Opener::new(secret.clone()).open(&segment.bytes).unwrap();
-                Segment { kind, bytes, ..segment }
-            }
-            _ => segment,
-        };
-        let key = self.secret.as_ref().map(|secret| &secret.0);
-        let chunks: Vec<_> = segment.unpack(&mut unpacker).unwrap().map(<[u8]>::to_vec).collect();
-        let computed: Vec<_> = chunks.iter().map(|chunk| Fingerprint::of(key, chunk)).collect();
-        assert!(names.is_empty() || names == computed);
-        for (name, chunk) in computed.into_iter().zip(chunks) {
-            if self.chunks.lock().insert(name.id, (name, chunk)).is_some() {
-                self.twice.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn stream(&self, stream: &StreamRef) -> Vec<u8> {
-        let chunks = self.chunks.lock();
-        let bytes: Vec<u8> = stream.chunks.iter().flat_map(|(id, _)| chunks[id].1.clone()).collect();
-        assert_eq!(bytes.len() as u64, stream.length());
-        bytes
-    }
-
-    fn last(&self) -> Draft {
-        self.drafts.lock().last().unwrap().clone()
-    }
-
-    fn reader(&self, draft: &Draft) -> TreeReader<Bytes> {
-        let bytes = Bytes(self.stream(&draft.names), self.stream(&draft.refs));
-        TreeReader::new(bytes, draft.root, draft.root_refs)
-    }
-
-    fn basis(&self) -> Basis {
-        let draft = self.last();
-        let bytes = Bytes(self.stream(&draft.names), self.stream(&draft.refs));
-        Basis::new(bytes, draft.root, draft.root_refs)
-    }
-
-    fn stored(&self) -> usize {
-        self.chunks.lock().len()
-    }
-}
-
-impl Receiver for Keeper {
-    type Error = Full;
-
-    fn have(&self, names: &[Fingerprint]) -> Result<Vec<bool>, Full> {
-        assert!(!names.is_empty() && names.len() <= Self::BATCH);
-        let chunks = self.chunks.lock();
-        Ok(names.iter().map(|name| chunks.get(&name.id).is_some_and(|(known, _)| known.tag == name.tag)).collect())
-    }
-
-    fn put(&self, segment: Segment) -> Result<(), Full> {
-        if self.fails_after.is_some_and(|after| self.puts.fetch_add(1, Ordering::Relaxed) >= after) {
-            return Err(Full);
-        }
-        self.take(segment);
-        Ok(())
-    }
-
-    fn commit(&self, draft: Draft) -> Result<Received, Full> {
-        let refs = self.stream(&draft.refs);
-        let chunks = self.chunks.lock();
-        for id in refs.chunks(32) {
-            assert!(chunks.contains_key(&ChunkId(id.try_into().unwrap())), "a chunk was not sent");
-        }
-        assert!(draft.refs.chunks.iter().all(|(_, length)| length % 32 == 0));
-        drop(chunks);
-        self.drafts.lock().push(draft);
-        Ok(Received { snapshot: SnapshotId([1; 16]), time_ms: 0, stored_bytes: 0 })
-    }
-}
-
-struct Bytes(Vec<u8>, Vec<u8>);
-
-impl Streams for Bytes {
-    fn length(&self, stream: Stream) -> u64 {
-        if stream == Stream::Names { self.0.len() as u64 } else { self.1.len() as u64 }
-    }
-
-    fn read(&self, stream: Stream, position: u64, into: &mut [u8]) -> io::Result<()> {
-        let bytes = if stream == Stream::Names { &self.0 } else { &self.1 };
-        let range = position as usize..position as usize + into.len();
-        into.copy_from_slice(bytes.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
 
 /// A file in memory, with a hole after its bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -453,4 +343,70 @@ fn unchanged_is_only_what_the_basis_shows() {
     let mut writer = Writer::new(keeper.clone(), UploadOptions::default(), Some(keeper.basis()));
     let other = entry(b"0000001", &Node::File(plain(noise(77, 900))));
     assert!(matches!(writer.unchanged(other), Err(WriteError::Tree(_))));
+}
+
+/// Counts how often it is opened.
+struct Counted(Plain, Arc<AtomicU64>);
+
+impl FileSource for Counted {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn open(&mut self) -> io::Result<Layout> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.open()
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, into)
+    }
+
+    fn close(&mut self) -> io::Result<bool> {
+        self.0.close()
+    }
+}
+
+#[test]
+fn a_file_with_several_names_is_read_once() {
+    let (keeper, opened) = (Arc::new(Keeper::default()), Arc::new(AtomicU64::new(0)));
+    let mut writer = SnapshotWriter::new(keeper.clone(), UploadOptions::default(), None);
+    let [small, large] = [plain(noise(1, 500_000)), plain(noise(2, 3_000_000))];
+    let failing = Plain { fails: Some(io::ErrorKind::PermissionDenied), ..plain(noise(3, 100)) };
+    let mut tree = BTreeMap::new();
+    for (names, file) in [("ace", &small), ("bdf", &large), ("gh", &failing)] {
+        for name in names.bytes() {
+            let node = Node::File(file.clone());
+            let mut entry = entry(&[name], &node);
+            entry.linked = true;
+            tree.insert(vec![name], (entry, file.clone()));
+        }
+    }
+    for (entry, file) in tree.into_values() {
+        writer.file(entry, Counted(file, opened.clone())).unwrap();
+    }
+    writer.settle().unwrap();
+    assert_eq!(writer.failures().len(), 2);
+    let finished = writer.finish(&Description::default(), true).unwrap();
+    assert_eq!((opened.load(Ordering::Relaxed), finished.counts.files, finished.counts.files_read), (4, 8, 4));
+    let found = contents(&keeper);
+    for (names, file) in [("ace", small), ("bdf", large)] {
+        for name in names.bytes() {
+            assert!(found[&vec![name]].as_deref() == Some(&file.bytes[..]), "{name}");
+        }
+    }
+}
+
+#[test]
+fn other_threads_help_to_compress_a_large_file() {
+    let text: Vec<u8> = (0..3_000_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    let tree = one_file("large", plain(text));
+    // On a busy machine a thread may come too late to help with one file, but not with every one.
+    let is_helped = (0..100).any(|_| {
+        let keeper = Arc::new(Keeper::default());
+        backup(&keeper, &tree, None).unwrap();
+        check(&keeper, &tree);
+        keeper.threads.lock().len() > 2
+    });
+    assert!(is_helped, "one thread did everything");
 }
