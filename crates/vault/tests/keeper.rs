@@ -9,6 +9,8 @@ mod basics;
 mod concurrent;
 #[path = "keeper/faults.rs"]
 mod faults;
+#[path = "keeper/frozen.rs"]
+mod frozen;
 #[path = "keeper/hostile.rs"]
 mod hostile;
 #[path = "keeper/kit.rs"]
