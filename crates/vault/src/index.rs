@@ -128,7 +128,7 @@ impl Index {
         let mut missing: Vec<usize> = (0..keys.len()).filter(|at| results[*at].is_none()).collect();
         missing.sort_unstable_by_key(|at| keys[*at]);
         for run in runs.iter().rev() {
-            let mut window = Window::default();
+            let mut window = Window::for_many(run, missing.len());
             for at in &missing {
                 let key = &keys[*at];
                 let Some((_, entry)) = run.find(key, &mut window)? else { continue };

@@ -11,6 +11,8 @@ const ENTRY: usize = 44;
 const TRAILER: u64 = 12 + 32;
 /// Entries that one look reads: a page.
 const WINDOW: u64 = 93;
+/// Entries between two looks that are close.
+const CLOSE: u64 = 250;
 /// Entries that reading in order reads at once.
 const BLOCK: u64 = 2_979;
 /// Looks that guess where a key is, before halving what is left: guesses always do in a run that is as it was written.
@@ -89,13 +91,26 @@ pub(crate) struct Run {
 }
 
 /// A piece of a run that was read last.
-#[derive(Default)]
 pub(crate) struct Window {
+    /// Entries that one look reads.
+    size: u64,
     first: u64,
     bytes: Vec<u8>,
 }
 
 impl Window {
+    /// For one look.
+    pub(crate) fn new() -> Window {
+        Window { size: WINDOW, first: 0, bytes: Vec::new() }
+    }
+
+    /// For so many looks in order. Where they are close, one reads what the next few need too.
+    pub(crate) fn for_many(run: &Run, looks: usize) -> Window {
+        let gap = run.entries / (looks as u64).max(1);
+        let size = if gap < CLOSE { (4 * gap).clamp(WINDOW, BLOCK) } else { WINDOW };
+        Window { size, ..Window::new() }
+    }
+
     fn count(&self) -> usize {
         self.bytes.len() / ENTRY
     }
@@ -180,7 +195,7 @@ impl Run {
 
     /// Tells the position and the entry of each of these keys that it has. They are in order and none comes twice.
     pub(crate) fn positions(&self, keys: &[Key], mut visit: impl FnMut(u64, &RunEntry)) -> Result<(), StorageError> {
-        let mut window = Window::default();
+        let mut window = Window::for_many(self, keys.len());
         for key in keys {
             if let Some((position, entry)) = self.find(key, &mut window)? {
                 visit(position, &entry);
@@ -194,6 +209,7 @@ impl Run {
         if window.spans(key) {
             return Ok(window.search(key));
         }
+        let size = window.size;
         let (mut low, mut high) = (0, self.entries);
         let (mut low_key, mut high_key) = (0, u64::MAX);
         if let Some(last) = window.count().checked_sub(1).filter(|last| window.key(*last) < *key) {
@@ -210,8 +226,8 @@ impl Run {
             } else {
                 low + count / 2
             };
-            let first = guess.saturating_sub(WINDOW / 2).clamp(low, high - count.min(WINDOW));
-            self.load(first, WINDOW.min(high - first), window)?;
+            let first = guess.saturating_sub(size / 2).clamp(low, high - count.min(size));
+            self.load(first, size.min(high - first), window)?;
             let last = window.count() - 1;
             if *key < window.key(0) {
                 (high, high_key) = (window.first, window.key(0).short());
@@ -238,7 +254,7 @@ impl Run {
     pub(crate) fn scan(&self) -> Scan<'_> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(MAGIC);
-        Scan { run: self, hasher, window: Window::default(), at: 0, last: None, is_done: false }
+        Scan { run: self, hasher, window: Window::new(), at: 0, last: None, is_done: false }
     }
 }
 

@@ -119,7 +119,7 @@ fn a_look_reads_two_pages() {
     let run = Run::open(&counting, 1).unwrap();
     let before = counting.operations();
     for number in (0..400_000).step_by(40) {
-        let hit = run.find(&key(number), &mut Window::default()).unwrap();
+        let hit = run.find(&key(number), &mut Window::new()).unwrap();
         assert_eq!(hit.is_some(), number < 200_000);
     }
     let looks = (counting.operations() - before) as f64 / 10_000.0;
@@ -139,7 +139,7 @@ fn every_flipped_bit_of_a_run_is_found_and_none_harms() {
         if let Ok(run) = Run::open(&storage, 1) {
             assert!(run.scan().any(|entry| entry.is_err()), "bit {bit}");
             for number in 0..40 {
-                if let Some((_, entry)) = run.find(&key(number), &mut Window::default()).unwrap() {
+                if let Some((_, entry)) = run.find(&key(number), &mut Window::new()).unwrap() {
                     run.resolve(&entry).unwrap();
                 }
             }
