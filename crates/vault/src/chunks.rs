@@ -123,6 +123,7 @@ impl Chunks {
     ) -> Result<T, VaultError> {
         let damaged = |found: &Found, source| match source {
             PackFault::Storage(error) if !error.is_about_content() => VaultError::Storage(error),
+            PackFault::Private if self.secret.is_none() => VaultError::NeedsSecret { chunk: id },
             source => VaultError::DamagedChunk { chunk: id, pack: found.place.pack, source },
         };
         let fault = match read(&found) {

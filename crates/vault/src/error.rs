@@ -70,6 +70,8 @@ pub enum VaultError {
         #[source]
         source: PackFault,
     },
+    #[error("chunk {chunk} was sealed by its client; only who has the secret of its domain can read it")]
+    NeedsSecret { chunk: ChunkId },
     #[error("chunk {chunk} is missing; scrub the vault, then back up its source again to heal it")]
     MissingChunk { chunk: ChunkId },
     #[error("{path} is damaged; scrub the vault for what it affects")]

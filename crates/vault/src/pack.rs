@@ -49,6 +49,8 @@ pub enum PackFault {
     Sealed,
     #[error("a segment does not hold what its footer says")]
     Content,
+    #[error("it was sealed by its client: only who has the secret of its domain can look in")]
+    Private,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -205,7 +207,7 @@ pub(crate) fn unpack_segment(kind: SegmentKind, bytes: Vec<u8>) -> Result<Vec<u8
             let capacity = zstd::bulk::Decompressor::upper_bound(&bytes).map_or(limit, |bound| bound.min(limit));
             zstd::bulk::decompress(&bytes, capacity).map_err(|_| PackFault::Content)
         }
-        SegmentKind::Sealed => Err(PackFault::Content),
+        SegmentKind::Sealed => Err(PackFault::Private),
     }
 }
 

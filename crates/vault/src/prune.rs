@@ -12,12 +12,13 @@ use crate::error::VaultError;
 use crate::index::Run;
 use crate::pack::PackId;
 use crate::progress::{Phase, Watch, tell};
-use crate::vault::Vault;
+use crate::vault::{Trouble, Vault};
 use mark::Marks;
 use plan::{Condemned, Plan};
 use repack::Repack;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What may be collected.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,8 @@ pub struct CollectReport {
     /// Chunks that the vault had and that something needs.
     pub chunks_needed: u64,
     pub chunks_unneeded: u64,
+    /// Chunks that snapshots need and that are not there.
+    pub chunks_missing: u64,
     /// Packs that were looked at.
     pub packs: u64,
     pub packs_deleted: u64,
@@ -93,6 +96,10 @@ impl Vault {
         let collecting = Collecting::begin(self);
         let Some(run) = self.index.flush_to_one()? else { return Ok(report) };
         let marks = Marks::of_all(self, &run, &mut report, watch)?;
+        if report.chunks_missing > 0 {
+            self.is_in_doubt.store(true, Ordering::Release);
+            self.report(Trouble::Missing { chunks: report.chunks_missing });
+        }
         let plan = Plan::make(self, options, &run, &marks, &mut report)?;
         self.clear_away(&plan, &run, &marks, &mut report, watch)?;
         drop(collecting);

@@ -60,11 +60,13 @@ impl Vault {
             failures.count(&report.files, before)?;
         }
         if marks {
+            self.doubt(true)?;
             bad.iter().try_for_each(|(id, found)| self.mark(*id, found))?;
             whole.into_iter().try_for_each(|id| self.unmark(id))?;
         }
         let domains = refs::check(self, &bad, &mut report, watch)?;
         if marks {
+            self.doubt(!report.affected.is_empty())?;
             self.mend_domains(domains)?;
         }
         Ok(report)

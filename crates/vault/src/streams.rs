@@ -26,7 +26,7 @@ impl RefsReader {
     pub(crate) fn ids(&self, chunk: ChunkId) -> Result<impl Iterator<Item = ChunkId> + use<>, VaultError> {
         let plain = match self.0.get(chunk) {
             // Sealed by the client, or packed so that it cannot be unpacked: nothing that the keeper could read.
-            Err(VaultError::DamagedChunk { source: PackFault::Content, .. }) => {
+            Err(VaultError::DamagedChunk { source: PackFault::Content, .. } | VaultError::NeedsSecret { .. }) => {
                 return Err(Refusal::Refs { chunk }.into());
             }
             result => result?,

@@ -22,6 +22,7 @@ use crate::{DomainId, SnapshotId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::Unsealed;
 
 /// An open vault. Any number of threads and sessions may use it; there is one keeper that writes at a time.
@@ -38,7 +39,9 @@ pub struct Vault {
     pub(crate) order: Mutex<Order>,
     /// Held by whoever collects garbage or marks damage.
     pub(crate) upkeep: Mutex<()>,
-    pub(super) unsealed: Unsealed,
+    /// Something that snapshots need may be missing, so a snapshot is looked at before anybody builds on it.
+    pub(crate) is_in_doubt: AtomicBool,
+    pub(crate) unsealed: Unsealed,
     domains: Mutex<HashMap<DomainId, Arc<Domain>>>,
     troubles: Mutex<Vec<Trouble>>,
     access: Access,
@@ -64,6 +67,10 @@ pub enum Trouble {
     Flush(#[source] RunFault),
     #[error("what an interrupted backup had sent could not be stored, so the next one sends it again")]
     Seal(#[source] VaultError),
+    #[error(
+        "{chunks} chunks that snapshots need are missing; scrub the vault for which, then back up their sources again"
+    )]
+    Missing { chunks: u64 },
     #[error("{path} is damaged; what it said of damaged packs is found again by a scrub")]
     Mark { path: String },
 }
@@ -111,6 +118,7 @@ impl Vault {
             gate: RwLock::default(),
             order: Mutex::new(Order::after(&snapshot::list(&*storage)?)),
             upkeep: Mutex::default(),
+            is_in_doubt: AtomicBool::new(false),
             unsealed: Unsealed::default(),
             domains: Mutex::default(),
             troubles: Mutex::default(),
@@ -119,6 +127,9 @@ impl Vault {
             storage,
         });
         vault.read_marks()?;
+        if !vault.index.hidden().gone.is_empty() {
+            vault.is_in_doubt.store(true, Ordering::Release);
+        }
         vault.read_in(&uncovered)?;
         vault.drop_runs(damaged)?;
         Ok(vault)

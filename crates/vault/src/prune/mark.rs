@@ -2,7 +2,7 @@
 
 use super::CollectReport;
 use crate::error::VaultError;
-use crate::index::Run;
+use crate::index::{Run, Want};
 use crate::keys::Key;
 use crate::progress::{Phase, Watch, tell};
 use crate::snapshot::{self, RecordFault, Snapshot};
@@ -22,6 +22,8 @@ struct Marking<'a> {
     run: &'a Run,
     bits: Vec<u64>,
     keys: Vec<Key>,
+    /// Keys that are in no run.
+    missing: Vec<Key>,
 }
 
 impl Marks {
@@ -33,7 +35,7 @@ impl Marks {
         watch: &mut Watch<'_>,
     ) -> Result<Marks, VaultError> {
         let bits = vec![0; usize::try_from(run.entries.div_ceil(64)).expect("there is memory for a bit of each entry")];
-        let mut marking = Marking { run, bits, keys: Vec::with_capacity(AT_ONCE) };
+        let mut marking = Marking { run, bits, keys: Vec::with_capacity(AT_ONCE), missing: Vec::new() };
         let mut needs = Needs::new(vault);
         let ids = snapshot::list(&*vault.storage)?;
         let total = ids.len() as u64;
@@ -55,6 +57,7 @@ impl Marks {
             marking.add(&mut needs, &snapshot)?;
         }
         marking.look_up()?;
+        report.chunks_missing = marking.count_missing(vault)?;
         Ok(Marks { bits: marking.bits })
     }
 
@@ -76,11 +79,25 @@ impl Marking<'_> {
     }
 
     fn look_up(&mut self) -> Result<(), VaultError> {
-        let bits = &mut self.bits;
+        let (bits, missing) = (&mut self.bits, &mut self.missing);
         self.keys.sort_unstable();
         self.keys.dedup();
-        self.run.positions(&self.keys, |position, _| bits[(position / 64) as usize] |= 1 << (position % 64))?;
+        let mut left = self.keys.iter();
+        self.run.positions(&self.keys, |position, entry| {
+            bits[(position / 64) as usize] |= 1 << (position % 64);
+            missing.extend(left.by_ref().take_while(|key| **key != entry.key));
+        })?;
+        missing.extend(left);
         self.keys.clear();
         Ok(())
+    }
+
+    /// What came after the run was made is in memory.
+    fn count_missing(&self, vault: &Vault) -> Result<u64, VaultError> {
+        let mut count = 0;
+        for keys in self.missing.chunks(4096) {
+            count += vault.index.find(keys, Want::Any)?.iter().filter(|found| found.is_none()).count() as u64;
+        }
+        Ok(count)
     }
 }

@@ -5,6 +5,7 @@ use crate::error::{Refusal, VaultError};
 use crate::streams::RefsReader;
 use crate::{ChunkId, Draft};
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 /// Chunks that are looked for in the basis at once: bounds the memory that a client can make the keeper use.
 const AT_ONCE: usize = 128 << 10;
@@ -61,11 +62,10 @@ impl<'a> Unproven<'a> {
 }
 
 impl Session {
-    /// While nothing is damaged or missing, a basis needs no looking at.
+    /// While nothing is known to be damaged or missing, a basis needs no looking at.
     pub(super) fn check_basis(&self) -> Result<(), VaultError> {
-        let hidden = self.vault.index.hidden();
         let Some(basis) = self.basis() else { return Ok(()) };
-        if hidden.bad.is_empty() && hidden.gone.is_empty() {
+        if !self.vault.is_in_doubt.load(Ordering::Acquire) {
             return Ok(());
         }
         let snapshot = basis.summary.id;

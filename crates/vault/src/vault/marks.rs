@@ -7,8 +7,11 @@ use crate::pack::PackId;
 use crate::stamp;
 use crate::storage::StorageError;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
 
 const FOLDER: &str = "marks/";
+/// There while snapshots lack something.
+const DOUBT: &str = "marks/doubt.json";
 const VERSION: u32 = 1;
 const LIMIT: u64 = 16 << 20;
 
@@ -29,6 +32,7 @@ fn path(pack: PackId) -> String {
 impl Vault {
     pub(super) fn read_marks(&self) -> Result<(), VaultError> {
         for name in self.storage.list(FOLDER)? {
+            self.is_in_doubt.store(true, Ordering::Release);
             let id = name.strip_prefix(FOLDER).and_then(|name| name.strip_suffix(".json")).and_then(stamp::parse);
             let Some(id) = id.map(PackId) else { continue };
             let text = self.storage.read(&name, LIMIT)?;
@@ -64,6 +68,18 @@ impl Vault {
                 Ok(self.storage.put_new(&path(pack), &text)?)
             }
             result => Ok(result?),
+        }
+    }
+
+    /// Whether a scrub found that snapshots lack something: known after the next opening too.
+    pub(crate) fn doubt(&self, doubt: bool) -> Result<(), VaultError> {
+        self.is_in_doubt.store(doubt, Ordering::Release);
+        if !doubt {
+            return Ok(self.storage.delete(&[DOUBT.to_owned()])?);
+        }
+        match self.storage.put_new(DOUBT, b"{}") {
+            Ok(()) | Err(StorageError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

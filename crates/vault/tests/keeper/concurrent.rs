@@ -73,6 +73,26 @@ fn what_one_session_put_is_committed_by_another_that_was_told_of_it() {
 }
 
 #[test]
+fn sessions_that_commit_together_share_a_pack() {
+    let (storage, vault) = new_vault();
+    let sessions: Vec<_> = (0..6).map(|n| vault.begin(options(&format!("source {n}"))).unwrap()).collect();
+    let drafts: Vec<Draft> =
+        (0..6).zip(&sessions).map(|(n, session)| Client::new(session).upload(&files(n, 5)).unwrap()).collect();
+    let barrier = Barrier::new(6);
+    thread::scope(|scope| {
+        for (session, draft) in sessions.iter().zip(drafts) {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                session.commit(draft).unwrap();
+            });
+        }
+    });
+    assert_eq!(storage.list("packs/").unwrap().len(), 1);
+    assert_eq!(vault.snapshot_ids().unwrap().len(), 6);
+}
+
+#[test]
 fn one_session_is_used_by_many_threads() {
     let (_, vault) = new_vault();
     let session = vault.begin(options("a")).unwrap();
