@@ -7,11 +7,13 @@ mod hidden;
 mod merge;
 mod rebuild;
 mod run;
+mod runs;
 
 pub(crate) use hidden::{Bad, Hidden};
 pub(crate) use rebuild::Rebuild;
 pub use run::RunFault;
 pub(crate) use run::{Run, RunEntry, Window, number as run_number};
+pub(crate) use runs::Runs;
 
 use crate::keys::{Key, Proof};
 use crate::pack::{PackId, Span};
@@ -243,13 +245,13 @@ impl Index {
         entries.sort_unstable_by_key(|(key, _)| *key);
         let table: Vec<PackId> = packs.iter().copied().collect();
         let numbers: HashMap<PackId, u32> = table.iter().zip(0..).map(|(id, number)| (*id, number)).collect();
-        let mut writer = RunWriter::create(&*self.storage, *next)?;
+        let number = take(next);
+        let mut writer = RunWriter::create(&*self.storage, number)?;
         for (key, found) in &entries {
             writer.push(&RunEntry::new(*key, found, numbers[&found.place.pack]))?;
         }
         writer.finish(&table)?;
-        let run = Arc::new(Run::open(&*self.storage, *next)?);
-        *next += 1;
+        let run = Arc::new(Run::open(&*self.storage, number)?);
         Arc::make_mut(&mut self.runs.write()).push(run);
         let mut memory = self.memory.write();
         memory.entries.retain(|_, found| !packs.contains(&found.place.pack));
@@ -261,9 +263,9 @@ impl Index {
     fn merge(&self, next: &mut u64, first: usize) -> Result<(), RunFault> {
         let runs = self.runs.read().clone();
         let hidden = self.hidden();
-        merge::merge(&*self.storage, &runs[first..], &hidden, *next)?;
-        let merged = Arc::new(Run::open(&*self.storage, *next)?);
-        *next += 1;
+        let number = take(next);
+        merge::merge(&*self.storage, &runs[first..], &hidden, number)?;
+        let merged = Arc::new(Run::open(&*self.storage, number)?);
         {
             let mut current = self.runs.write();
             let mut kept = current[..first].to_vec();
@@ -278,9 +280,20 @@ impl Index {
         Ok(self.storage.delete(&names)?)
     }
 
+    /// The runs as they are now. Of what is in memory, only packs that were on stable storage at the last flush are in one.
+    pub(crate) fn runs(&self) -> Result<Runs, RunFault> {
+        Runs::new(&self.runs.read().clone(), self.hidden().gone.clone())
+    }
+
     pub(crate) fn rebuild(&self) -> Rebuild<'_> {
         Rebuild::new(self)
     }
+}
+
+/// The number of a new run: never one that was begun before, whatever became of it.
+fn take(next: &mut u64) -> u64 {
+    *next += 1;
+    *next - 1
 }
 
 /// Keys are keyed hashes already.

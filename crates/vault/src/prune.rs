@@ -9,9 +9,10 @@ mod plan;
 mod repack;
 
 use crate::error::VaultError;
-use crate::index::Run;
+use crate::index::{RunFault, Runs};
 use crate::pack::PackId;
 use crate::progress::{Phase, Watch, tell};
+use crate::storage::StorageError;
 use crate::vault::{Trouble, Vault};
 use mark::Marks;
 use plan::{Condemned, Plan};
@@ -94,23 +95,36 @@ impl Vault {
         let _upkeep = self.upkeep.lock();
         let mut report = CollectReport::default();
         let collecting = Collecting::begin(self);
-        let Some(run) = self.index.flush_to_one()? else { return Ok(report) };
-        let marks = Marks::of_all(self, &run, &mut report, watch)?;
+        self.merge_if_there_is_room()?;
+        let runs = self.index.runs()?;
+        if runs.packs.is_empty() {
+            return Ok(report);
+        }
+        let marks = Marks::of_all(self, &runs, &mut report, watch)?;
         if report.chunks_missing > 0 {
             self.is_in_doubt.store(true, Ordering::Release);
             self.report(Trouble::Missing { chunks: report.chunks_missing });
         }
-        let plan = Plan::make(self, options, &run, &marks, &mut report)?;
-        self.clear_away(&plan, &run, &marks, &mut report, watch)?;
+        let plan = Plan::make(self, options, &runs, &marks, &mut report)?;
+        self.clear_away(&plan, &runs, &marks, &mut report, watch)?;
         drop(collecting);
-        self.index.flush_to_one()?;
+        self.merge_if_there_is_room()?;
         Ok(report)
+    }
+
+    /// On a full disk garbage is collected with the runs that there are.
+    fn merge_if_there_is_room(&self) -> Result<(), VaultError> {
+        match self.index.flush_to_one() {
+            Err(fault @ RunFault::Storage(StorageError::Full { .. })) => self.report(Trouble::Flush(fault)),
+            result => drop(result?),
+        }
+        Ok(())
     }
 
     fn clear_away(
         self: &Arc<Self>,
         plan: &Plan,
-        run: &Run,
+        runs: &Runs,
         marks: &Marks,
         report: &mut CollectReport,
         watch: &mut Watch<'_>,
@@ -120,7 +134,7 @@ impl Vault {
         for round in plan.packs.chunks(plan::ROUND) {
             tell(watch, Phase::Repacking, done, total)?;
             done += round.len() as u64;
-            let mut condemned = Condemned::find(self, round, run, marks)?;
+            let mut condemned = Condemned::find(self, round, runs, marks)?;
             self.condemn(&mut condemned);
             let mut repack = Repack::new(self);
             for pack in &condemned {

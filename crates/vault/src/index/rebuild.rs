@@ -2,7 +2,7 @@
 
 use super::merge::merge;
 use super::run::{Run, RunEntry, RunFault, RunWriter};
-use super::{DUE_ENTRIES, Found, Index};
+use super::{DUE_ENTRIES, Found, Index, take};
 use crate::keys::Key;
 use crate::pack::PackId;
 use parking_lot::MutexGuard;
@@ -37,12 +37,13 @@ impl<'a> Rebuild<'a> {
         self.entries.sort_by_key(|(key, found, _)| (*key, is_bad(found)));
         self.entries.dedup_by_key(|(key, _, _)| *key);
         let storage = &*self.index.storage;
-        let mut writer = RunWriter::create(storage, *self.next)?;
+        let new = take(&mut self.next);
+        let mut writer = RunWriter::create(storage, new)?;
         for (key, found, pack) in self.entries.drain(..) {
             writer.push(&RunEntry::new(key, &found, pack))?;
         }
         writer.finish(&std::mem::take(&mut self.packs))?;
-        self.open_last()?;
+        self.open(new)?;
         while let [.., older, newer] = &self.runs[..] {
             if older.entries >= 2 * newer.entries {
                 break;
@@ -54,14 +55,14 @@ impl<'a> Rebuild<'a> {
     }
 
     fn merge(&mut self, runs: &[Arc<Run>]) -> Result<(), RunFault> {
-        merge(&*self.index.storage, runs, &self.index.hidden(), *self.next)?;
-        self.open_last()?;
+        let new = take(&mut self.next);
+        merge(&*self.index.storage, runs, &self.index.hidden(), new)?;
+        self.open(new)?;
         Ok(self.index.storage.delete(&runs.iter().map(|run| run.name.clone()).collect::<Vec<_>>())?)
     }
 
-    fn open_last(&mut self) -> Result<(), RunFault> {
-        self.runs.push(Arc::new(Run::open(&*self.index.storage, *self.next)?));
-        *self.next += 1;
+    fn open(&mut self, number: u64) -> Result<(), RunFault> {
+        self.runs.push(Arc::new(Run::open(&*self.index.storage, number)?));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::CollectReport;
 use crate::error::VaultError;
-use crate::index::{Run, Want};
+use crate::index::{Runs, Want};
 use crate::keys::Key;
 use crate::progress::{Phase, Watch, tell};
 use crate::snapshot::{self, RecordFault, Snapshot};
@@ -19,7 +19,7 @@ pub(super) struct Marks {
 }
 
 struct Marking<'a> {
-    run: &'a Run,
+    runs: &'a Runs,
     bits: Vec<u64>,
     keys: Vec<Key>,
     /// Keys that are in no run.
@@ -30,12 +30,13 @@ impl Marks {
     /// From every snapshot that is there or that somebody relies on.
     pub(super) fn of_all(
         vault: &Arc<Vault>,
-        run: &Run,
+        runs: &Runs,
         report: &mut CollectReport,
         watch: &mut Watch<'_>,
     ) -> Result<Marks, VaultError> {
-        let bits = vec![0; usize::try_from(run.entries.div_ceil(64)).expect("there is memory for a bit of each entry")];
-        let mut marking = Marking { run, bits, keys: Vec::with_capacity(AT_ONCE), missing: Vec::new() };
+        let bits =
+            vec![0; usize::try_from(runs.entries().div_ceil(64)).expect("there is memory for a bit of each entry")];
+        let mut marking = Marking { runs, bits, keys: Vec::with_capacity(AT_ONCE), missing: Vec::new() };
         let mut needs = Needs::new(vault);
         let ids = snapshot::list(&*vault.storage)?;
         let total = ids.len() as u64;
@@ -79,20 +80,16 @@ impl Marking<'_> {
     }
 
     fn look_up(&mut self) -> Result<(), VaultError> {
-        let (bits, missing) = (&mut self.bits, &mut self.missing);
+        let bits = &mut self.bits;
         self.keys.sort_unstable();
         self.keys.dedup();
-        let mut left = self.keys.iter();
-        self.run.positions(&self.keys, |position, entry| {
-            bits[(position / 64) as usize] |= 1 << (position % 64);
-            missing.extend(left.by_ref().take_while(|key| **key != entry.key));
-        })?;
-        missing.extend(left);
+        let mark = |position: u64, _, _: &_| bits[(position / 64) as usize] |= 1 << (position % 64);
+        self.missing.extend(self.runs.positions(&self.keys, mark)?);
         self.keys.clear();
         Ok(())
     }
 
-    /// What came after the run was made is in memory.
+    /// What came after the runs were written is in memory.
     fn count_missing(&self, vault: &Vault) -> Result<u64, VaultError> {
         let mut count = 0;
         for keys in self.missing.chunks(4096) {

@@ -4,7 +4,7 @@ use super::mark::Marks;
 use super::{CollectOptions, CollectReport};
 use crate::DomainId;
 use crate::error::VaultError;
-use crate::index::Run;
+use crate::index::Runs;
 use crate::keys::Key;
 use crate::pack::{Footer, PackId};
 use crate::stamp;
@@ -45,27 +45,26 @@ impl Plan {
     pub(super) fn make(
         vault: &Vault,
         options: &CollectOptions,
-        run: &Run,
+        runs: &Runs,
         marks: &Marks,
         report: &mut CollectReport,
     ) -> Result<Plan, VaultError> {
-        let mut shares = vec![Share::default(); run.packs as usize];
-        for (position, entry) in (0..).zip(run.scan()) {
-            let entry = entry?;
+        let mut shares = vec![Share::default(); runs.packs.len()];
+        runs.each(|position, pack, entry| {
             if marks.is_needed(position) {
-                let share = &mut shares[entry.pack as usize];
+                let share = &mut shares[pack as usize];
                 share.needed_bytes += u64::from(entry.length);
                 share.needed += 1;
             }
-        }
+        })?;
         report.chunks_needed = marks.count();
-        report.chunks_unneeded = run.entries - report.chunks_needed;
+        report.chunks_unneeded = runs.entries() - report.chunks_needed;
         // Those of which nothing is needed go first: that frees what the others need for a while.
         let (mut packs, mut sparse) = (Vec::new(), Vec::new());
         let mut small: HashMap<DomainId, Vec<PackId>> = HashMap::new();
         let hidden = vault.index.hidden();
         let youngest = options.now_ms.saturating_sub(options.grace_ms);
-        for (id, share) in run.pack_ids()?.into_iter().zip(&shares) {
+        for (id, share) in runs.packs.iter().copied().zip(&shares) {
             report.packs += 1;
             if stamp::milliseconds(&id.0) > youngest || hidden.gone.contains(&id) {
                 continue;
@@ -92,21 +91,20 @@ impl Condemned {
     pub(super) fn find(
         vault: &Vault,
         packs: &[PackId],
-        run: &Run,
+        runs: &Runs,
         marks: &Marks,
     ) -> Result<Vec<Condemned>, VaultError> {
-        let ids = run.pack_ids()?;
         let mut condemned = Vec::with_capacity(packs.len());
         for id in packs {
             let footer = vault.footer_or_trouble(*id)?;
             let keys = match &footer {
                 Some(footer) => sorted(footer.chunks.iter().map(|chunk| chunk.key)),
-                None => keys_in(run, &ids, *id)?,
+                None => keys_in(runs, *id)?,
             };
             let (mut kept, mut unneeded) = (HashSet::new(), Vec::new());
-            run.positions(&keys, |position, entry| {
+            runs.positions(&keys, |position, pack, entry| {
                 // Who has it from another pack does not need it from this one.
-                if ids.get(entry.pack as usize) == Some(id) {
+                if runs.packs[pack as usize] == *id {
                     if marks.is_needed(position) {
                         kept.insert(entry.key);
                     } else {
@@ -133,13 +131,12 @@ fn sorted(keys: impl Iterator<Item = Key>) -> Vec<Key> {
 }
 
 /// What the index says is in a pack.
-fn keys_in(run: &Run, ids: &[PackId], pack: PackId) -> Result<Vec<Key>, VaultError> {
+fn keys_in(runs: &Runs, pack: PackId) -> Result<Vec<Key>, VaultError> {
     let mut keys = Vec::new();
-    for entry in run.scan() {
-        let entry = entry?;
-        if ids[entry.pack as usize] == pack {
+    runs.each(|_, number, entry| {
+        if runs.packs[number as usize] == pack {
             keys.push(entry.key);
         }
-    }
-    Ok(keys)
+    })?;
+    Ok(sorted(keys.into_iter()))
 }

@@ -5,13 +5,15 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Objects in memory. A clone is another handle to the same ones.
 #[derive(Clone, Default)]
 pub struct MemoryStorage {
     objects: Arc<Mutex<BTreeMap<String, Arc<Vec<u8>>>>>,
     locked: Arc<AtomicBool>,
+    /// Bytes that there is room for; 0: any number.
+    room: Arc<AtomicU64>,
 }
 
 impl MemoryStorage {
@@ -24,7 +26,16 @@ impl MemoryStorage {
 
     /// What is there now, for going on from it twice.
     pub fn copy(&self) -> MemoryStorage {
-        MemoryStorage { objects: Arc::new(Mutex::new(self.objects.lock().clone())), locked: Arc::default() }
+        MemoryStorage {
+            objects: Arc::new(Mutex::new(self.objects.lock().clone())),
+            locked: Arc::default(),
+            room: Arc::default(),
+        }
+    }
+
+    /// From now on the disk has this many bytes, those of what is being written not counted before it is finished.
+    pub fn limit(&self, bytes: u64) {
+        self.room.store(bytes, Ordering::Release);
     }
 
     /// Bytes of all objects whose names begin so.
@@ -102,6 +113,12 @@ impl Unfinished for Growing {
         if objects.contains_key(&self.name) {
             let taken = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(StorageError::from_io(Action::Write, self.storage.path(&self.name), taken));
+        }
+        let room = self.storage.room.load(Ordering::Acquire);
+        let taken: usize = objects.values().map(|bytes| bytes.len()).sum();
+        if room > 0 && (taken + self.bytes.len()) as u64 > room {
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(StorageError::from_io(Action::Write, self.storage.path(&self.name), full));
         }
         objects.insert(self.name, Arc::new(self.bytes));
         Ok(())

@@ -413,6 +413,32 @@ fn backups_removals_and_collections_go_on_at_once() {
 }
 
 #[test]
+fn a_full_disk_is_made_room_on() {
+    let (storage, vault) = new_vault();
+    let kept = files(1, 20);
+    let keeps = back_up(&vault, "a", &kept).unwrap().snapshot;
+    let goes = back_up(&vault, "a", &[kept[..5].to_vec(), files(2, 30)].concat()).unwrap().snapshot;
+    drop(vault);
+    let vault = open(&storage);
+    back_up(&vault, "b", &files(3, 2)).unwrap();
+    // Not one byte is left.
+    storage.limit(storage.bytes(""));
+    let full = back_up(&vault, "a", &files(4, 10)).unwrap_err();
+    assert!(full.to_string().contains("the disk is full"), "{full}");
+    assert_eq!(vault.troubles().len(), 1, "what was sent could not be stored");
+    vault.remove(&[goes], LATER).unwrap();
+    let report = collect(&vault);
+    assert!(report.packs_deleted > 0 && report.bytes_written == 0, "{report:?}");
+    assert_eq!(vault.troubles().len(), 1, "the index could not be merged before");
+    let snapshot = back_up(&vault, "a", &files(4, 10)).unwrap().snapshot;
+    for vault in [vault, open(&storage.copy())] {
+        assert_eq!(restore(&vault, keeps).unwrap(), kept);
+        assert_eq!(restore(&vault, snapshot).unwrap(), files(4, 10));
+        assert!(vault.scrub(OnDamage::Report, &mut on).unwrap().is_clean());
+    }
+}
+
+#[test]
 fn collecting_can_be_stopped() {
     let (storage, kept) = littered();
     let vault = open(&storage);
