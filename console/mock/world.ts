@@ -137,7 +137,8 @@ export class World {
       step += 1;
       if (step === 1) this.#tell(job, { event: 'state', state: 'running' });
       if (step >= steps || quick) return this.#finish(job, command);
-      const progress = { fraction: step / steps, text: `asked ${step * 20} of ${steps * 20} addresses` };
+      const amount = { done: step * 20, total: steps * 20, unit: 'items' as const };
+      const progress = { fraction: step / steps, text: `asking ${step * 20} addresses`, amount };
       this.#tell(job, { event: 'progress', progress });
       this.#tell(job, { event: 'log', at: new Date().toISOString(), level: step === 3 ? 'warn' : 'info', text: step === 3 ? '10.0.0.66 answers slowly' : `10.0.0.${step * 20} done` });
       this.#later(350, go);

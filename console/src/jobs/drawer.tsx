@@ -5,6 +5,7 @@ import { label, relative } from '../model/format';
 import { Bar, Button, Empty } from '../ui/controls';
 import { Sheet } from '../ui/dialog';
 import { JobPanel, State } from './job-panel';
+import { fractionOf } from './meter';
 import { hasProgress, isFinal } from './states';
 import type { Jobs } from './use-jobs';
 
@@ -42,7 +43,7 @@ function List({ jobs, onPick }: { jobs: Jobs; onPick: (id: string) => void }) {
               {job.machine ? `${neutral(label(job.machine))} · ` : ''}{relative(job.created_at)}
               {job.progress?.text && !isFinal(job.state) ? ` · ${neutral(job.progress.text)}` : ''}
             </span>
-            {hasProgress(job) && <Bar fraction={job.progress?.fraction ?? null} />}
+            {hasProgress(job) && <Bar fraction={fractionOf(job.progress) ?? null} />}
           </button>
         </li>
       ))}

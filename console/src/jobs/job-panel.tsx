@@ -9,6 +9,7 @@ import { neutral } from '../model/neutral';
 import type { Job, JsonObject, Problem } from '../model/schema';
 import { Bar, Button, ProblemNote, Spinner } from '../ui/controls';
 import { ToneIcon } from '../ui/icon';
+import { fractionOf, useMeter } from './meter';
 import { Result } from './result';
 import { hasProgress, isFinal, stateLook } from './states';
 import { StreamView } from './stream-view';
@@ -61,12 +62,12 @@ export function JobPanel({ id, onPick, brief = false }: Props) {
         <State state={job.state} />
       </header>
       {!over && <Progress job={job} />}
-      {job.problem && <ProblemNote problem={job.problem} />}
+      {job.problem && (job.state === 'incomplete' ? <ProblemNote problem={job.problem} tone="warning" title="Not all of it" /> : <ProblemNote problem={job.problem} />)}
       {refused && <ProblemNote problem={refused} />}
       {!(brief && job.state === 'succeeded') && <div className="job-actions">
         {mayCancel && <Button small icon="stop" isDisabled={cancelling} onPress={() => void cancel()}>{cancelling ? 'Cancelling…' : 'Cancel'}</Button>}
         {over && found && <Button small icon="refresh" onPress={again}>{job.state === 'succeeded' ? 'Run again' : 'Retry'}</Button>}
-        {over && found?.command.undo && job.state === 'succeeded' && <Undo job={job} id={found.command.undo} module={found.module} />}
+        {over && found?.command.undo && (job.state === 'succeeded' || job.state === 'incomplete') && <Undo job={job} id={found.command.undo} module={found.module} />}
       </div>}
       {found?.command.cancel === 'unsafe' && !over && <p className="faint small">Cancelling may leave what was begun half done.</p>}
       <Result command={found?.command} result={job.result} />
@@ -79,12 +80,15 @@ export function JobPanel({ id, onPick, brief = false }: Props) {
 }
 
 function Progress({ job }: { job: Job }) {
-  const { fraction, text } = job.progress ?? {};
+  const { text } = job.progress ?? {};
+  const said = useMeter(job.progress);
   if (!hasProgress(job)) return text ? <p className="faint small">{neutral(text)}</p> : null;
+  const fraction = fractionOf(job.progress);
   return (
-    <div className="job-progress" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={100} aria-valuenow={typeof fraction === 'number' ? Math.round(fraction * 100) : undefined} aria-valuetext={text || undefined}>
+    <div className="job-progress" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={100} aria-valuenow={fraction === undefined ? undefined : Math.floor(fraction * 100)} aria-valuetext={text || undefined}>
       <Bar fraction={fraction ?? null} />
-      <span>{typeof fraction === 'number' ? `${Math.round(fraction * 100)} %` : ''} {neutral(text ?? '')}</span>
+      {said.length > 0 && <span className="job-amounts">{said.join(' · ')}</span>}
+      <span>{neutral(text ?? '')}</span>
     </div>
   );
 }

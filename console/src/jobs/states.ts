@@ -2,6 +2,7 @@
 
 import { JOB_TYPE, type Registry } from '../model/registry';
 import type { Job, JobState, StatusValue } from '../model/schema';
+import { fractionOf } from './meter';
 
 export function stateLook(registry: Registry, state: JobState): StatusValue {
   return registry.type(JOB_TYPE)?.type.fields.state?.values?.[state] ?? { title: state, tone: 'neutral' };
@@ -15,5 +16,5 @@ export function isFinal(state: JobState): boolean {
 
 /** Whether there is progress to be drawn: what waits to begin has none. */
 export function hasProgress({ state, progress }: Pick<Job, 'state' | 'progress'>): boolean {
-  return !isFinal(state) && (state === 'running' || typeof progress?.fraction === 'number');
+  return !isFinal(state) && (state === 'running' || fractionOf(progress) !== undefined);
 }

@@ -246,6 +246,14 @@ export type JobState = (typeof JOB_STATES)[number];
 export interface Progress {
   fraction?: number | null;
   text?: string;
+  /** How much is done; rate and time left are made of two of them and their times. */
+  amount?: Amount | null;
+}
+
+export interface Amount {
+  done: number;
+  total?: number | null;
+  unit: 'bytes' | 'items';
 }
 
 export interface Job {

@@ -92,9 +92,9 @@ export async function copy(text: string): Promise<boolean> {
 }
 
 /** What went wrong, in a sentence, with the way out. */
-export function ProblemNote({ problem, onRetry, title }: { problem: Problem; onRetry?: (() => void) | undefined; title?: string }) {
+export function ProblemNote({ problem, onRetry, title, tone = 'danger' }: { problem: Problem; onRetry?: (() => void) | undefined; title?: string; tone?: 'danger' | 'warning' }) {
   return (
-    <div className="note danger" role="alert">
+    <div className={`note ${tone}`} role="alert">
       <Icon name="alert" size={18} />
       <div>
         {title && <strong>{title}</strong>}

@@ -28,6 +28,8 @@ pub mod emit {
     pub const FAULT: u32 = 8;
     /// The plugin took bytes off `stream` and the host may feed as many more: eight bytes, little endian.
     pub const CREDIT: u32 = 9;
+    /// It is done, but not all of it; only where the host has the feature `command.in_part`.
+    pub const PART: u32 = 10;
 }
 
 /// Kinds of `signal`, host to plugin.

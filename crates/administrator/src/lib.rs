@@ -26,4 +26,5 @@ mod suspicions;
 mod web;
 
 pub use checkpoints::CHECKPOINT_FILE;
-pub use serve::{Administrator, ServeConfig};
+pub use secrets::SecretsStore;
+pub use serve::{Administrator, Only, Plugins, ServeConfig};

@@ -107,7 +107,7 @@ async fn run(
     job: &Job,
     cancel: &CancellationToken,
     abandon: &CancellationToken,
-) -> Result<Value, Fault> {
+) -> Result<Outcome, Fault> {
     app.job_events(vec![(job.id, Event::Accepted), (job.id, Event::Started)]).await?;
     tokio::select! {
         ended = carry_out(app, job, cancel) => match ended {
@@ -122,9 +122,9 @@ async fn run(
     }
 }
 
-async fn tell(app: &Arc<App>, job: &Job, ended: Result<Value, Fault>) -> Result<(), Problem> {
+async fn tell(app: &Arc<App>, job: &Job, ended: Result<Outcome, Fault>) -> Result<(), Problem> {
     let outcome = match ended {
-        Ok(result) => Outcome { state: JobState::Succeeded, result: Some(result), problem: None },
+        Ok(outcome) => outcome,
         Err(Fault::Failed(problem)) => Outcome { state: state_of(&problem), result: None, problem: Some(problem) },
         Err(Fault::CutOff(problem)) if job.on_interrupt == OnInterrupt::Report => {
             let cut = Problem::new(Code::Crashed, "The plugin crashed. It is not known how far the command came.")
@@ -150,10 +150,10 @@ fn state_of(problem: &Problem) -> JobState {
     if problem.code == Code::Cancelled { JobState::Cancelled } else { JobState::Failed }
 }
 
-async fn carry_out(app: &Arc<App>, job: &Job, cancel: &CancellationToken) -> Result<Value, Fault> {
+async fn carry_out(app: &Arc<App>, job: &Job, cancel: &CancellationToken) -> Result<Outcome, Fault> {
     let input = app.whole_input(job)?;
     if job.command.split_once('.').is_some_and(|(name, _)| name == core::NAME) {
-        return Ok(core::run(app, job, input).await?);
+        return Ok(succeeded(core::run(app, job, input).await?));
     }
     let meta = CallMeta {
         job: Some(job.id.to_string()),
@@ -171,12 +171,16 @@ async fn carry_out(app: &Arc<App>, job: &Job, cancel: &CancellationToken) -> Res
     })
 }
 
+fn succeeded(result: Value) -> Outcome {
+    Outcome { state: JobState::Succeeded, result: Some(result), problem: None }
+}
+
 async fn follow(
     app: &Arc<App>,
     id: JobId,
     mut operation: Operation,
     cancel: &CancellationToken,
-) -> Result<Value, Problem> {
+) -> Result<Outcome, Problem> {
     let mut stored_at: Option<Instant> = None;
     let mut cancelled = false;
     loop {
@@ -190,7 +194,10 @@ async fn follow(
         };
         match event {
             None => return Err(Problem::new(Code::Crashed, "the command ended without a word.")),
-            Some(OpEvent::Done(value)) => return Ok(value),
+            Some(OpEvent::Done(result)) => return Ok(succeeded(result)),
+            Some(OpEvent::Part(result, problem)) => {
+                return Ok(Outcome { state: JobState::Incomplete, result: Some(result), problem: Some(problem) });
+            }
             Some(OpEvent::Fault(problem)) => return Err(problem),
             Some(OpEvent::Progress(progress)) => report(app, id, progress, &mut stored_at).await?,
             Some(OpEvent::Log { level, record, .. }) => {
@@ -244,7 +251,10 @@ impl App {
         if let (Ok((_, command)), Some(result)) = (self.modules.current().command(command), &mut outcome.result) {
             match surface::validate_output(command, result) {
                 Ok(()) => self.once.keep(id, once::secret_properties(command.output.as_ref()), result),
-                Err(problem) => outcome = Outcome { state: JobState::Failed, result: None, problem: Some(problem) },
+                Err(misfit) => {
+                    let problem = Some(outcome.problem.take().into_iter().fold(misfit, Problem::caused_by));
+                    outcome = Outcome { state: JobState::Failed, result: None, problem };
+                }
             }
         }
         let of_core = command.split_once('.').is_some_and(|(name, _)| name == core::NAME);

@@ -20,6 +20,8 @@ const STOP: Duration = Duration::from_secs(4);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// The agent's state directory, in the administrator's.
+const DIRECTORY: &str = "agent";
 /// What the agent keeps of its enrolment, in its state directory.
 const ENROLMENT: &str = "enrolment.json";
 /// Where the agent looks for a join token besides its arguments.
@@ -37,13 +39,18 @@ pub(crate) fn program() -> Option<PathBuf> {
     beside.is_file().then_some(beside)
 }
 
+/// Where the agent's host of plugins keeps what it is granted, below the administrator's state.
+pub(crate) fn host_state(state: &Path) -> PathBuf {
+    state.join(DIRECTORY).join("host")
+}
+
 /// Starts the agent and keeps it running. A machine that joins for the first time gets a token of its own.
 pub(crate) async fn start(app: &Arc<App>, state: &Path) -> Result<Option<LocalAgent>> {
     let Some(program) = program() else {
         tracing::warn!("there is no bailiwick-agent beside this program: this machine itself is not looked after");
         return Ok(None);
     };
-    let directory = state.join("agent");
+    let directory = state.join(DIRECTORY);
     let stop = CancellationToken::new();
     let ended = CancellationToken::new();
     let ended_tell = ended.clone();

@@ -8,40 +8,36 @@ use anyhow::{Context as _, Result};
 use fleet::Store as _;
 use plugin_host::{Host, PluginState, PluginStatus};
 use protocol::PluginOffer;
-use schema::Role;
+use schema::{Mode, Role};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Loads every library of `folder`; one that cannot be used stays in the list with its cause.
+/// The libraries of a folder, in order.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub(crate) async fn load(host: &Host, folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = || format!("the folder of plugins {} cannot be read", folder.display());
     let mut libraries = Vec::new();
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), "there is no folder of plugins");
-            return Ok(libraries);
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("the folder of plugins {} cannot be read", folder.display()));
-        }
-    };
-    for entry in entries {
-        let path = entry.with_context(|| format!("the folder of plugins {} cannot be read", folder.display()))?.path();
+    for entry in fs::read_dir(folder).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
         if path.extension().is_some_and(|extension| extension == "so") {
             libraries.push(fs::canonicalize(&path).unwrap_or(path));
         }
     }
     libraries.sort();
+    Ok(libraries)
+}
+
+/// Loads libraries; one that cannot be used stays in the list with its cause.
+pub(crate) async fn load(host: &Host, libraries: Vec<PathBuf>) -> Vec<PathBuf> {
     for library in &libraries {
         if let Err(problem) = host.load(library).await {
             tracing::error!(library = %library.display(), %problem, "a plugin cannot be used");
         }
     }
-    Ok(libraries)
+    libraries
 }
 
 /// The core's own module and that of every plugin whose manifest is known.
@@ -50,7 +46,7 @@ pub(crate) fn modules(statuses: &[PluginStatus]) -> Vec<Module> {
     let mut modules: Vec<Module> = statuses
         .iter()
         .filter_map(|status| {
-            let manifest = status.manifest.clone()?;
+            let manifest = status.manifest.clone()?.in_mode(Mode::Managed);
             // A plugin that is just being opened is not worth a mark.
             let state = if status.state == PluginState::Starting { PluginState::Ok } else { status.state };
             let state = ModuleState {

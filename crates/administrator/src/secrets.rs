@@ -17,8 +17,8 @@ const MAX_TOTAL: usize = 256 * 1024;
 
 type Secrets = BTreeMap<String, String>;
 
-/// The directory of secrets; one change at a time.
-pub(crate) struct SecretsStore {
+/// The directory of secrets; one change at a time, also where several programs have it open.
+pub struct SecretsStore {
     directory: PathBuf,
     changing: Arc<Mutex<()>>,
 }
@@ -26,14 +26,14 @@ pub(crate) struct SecretsStore {
 impl SecretsStore {
     /// # Errors
     /// The directory cannot be made.
-    pub(crate) fn open(directory: PathBuf) -> io::Result<SecretsStore> {
+    pub fn open(directory: PathBuf) -> io::Result<SecretsStore> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         Ok(SecretsStore { directory, changing: Arc::default() })
     }
 
     /// # Errors
     /// The name is too long, or the file cannot be read.
-    pub(crate) async fn get(&self, owner: &str, name: &str) -> Result<Option<String>, Problem> {
+    pub async fn get(&self, owner: &str, name: &str) -> Result<Option<String>, Problem> {
         let name = check_name(name)?;
         self.alone(owner, move |path| Ok(read(path)?.remove(&name))).await
     }
@@ -42,7 +42,7 @@ impl SecretsStore {
     ///
     /// # Errors
     /// A name or value that is too long, or a file that cannot be read or written; then nothing has changed.
-    pub(crate) async fn set(&self, owner: &str, name: &str, value: Option<String>) -> Result<(), Problem> {
+    pub async fn set(&self, owner: &str, name: &str, value: Option<String>) -> Result<(), Problem> {
         let name = check_name(name)?;
         if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
             return Err(Problem::new(Code::Quota, format!("a secret has at most {MAX_VALUE} bytes.")).at("value"));
@@ -72,9 +72,14 @@ impl SecretsStore {
     ) -> Result<T, Problem> {
         let one = self.changing.clone().lock_owned().await;
         let path = self.directory.join(format!("{}.json", blake3::hash(owner.as_bytes()).to_hex()));
+        let lock = self.directory.join("lock");
         let work = move || {
             let _one = one;
-            work(&path)
+            let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
+            let held = lock.and_then(|lock| lock.lock().map(|()| lock)).map_err(failed)?;
+            let worked = work(&path);
+            drop(held);
+            worked
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -118,6 +123,23 @@ fn write(path: &PathBuf, secrets: &Secrets) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_programs_at_once_neither_loses_the_others_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let keep = |name: String| {
+            let store = SecretsStore::open(dir.path().join("secrets")).unwrap();
+            tokio::spawn(async move { store.set("a", &name, Some("s3cret".to_owned())).await.unwrap() })
+        };
+        let all: Vec<_> = (0..50).map(|n| keep(format!("key {n}"))).collect();
+        for one in all {
+            one.await.unwrap();
+        }
+        let store = SecretsStore::open(dir.path().join("secrets")).unwrap();
+        for n in 0..50 {
+            assert!(store.get("a", &format!("key {n}")).await.unwrap().is_some(), "key {n} is lost");
+        }
+    }
 
     #[tokio::test]
     async fn a_secret_is_its_owners_alone_and_its_file_private() {

@@ -15,8 +15,9 @@ use database::{Database, StateLock};
 use identity::{Outcome, SiteCa, audit};
 use jiff::Timestamp;
 use plugin_host::{Host, HostConfig};
-use schema::Role;
+use schema::{Needs, Object, Role};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -45,10 +46,30 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Where agents connect; the port of the last start, or the usual one, where absent.
     pub agents_listen: Option<SocketAddr>,
-    /// Folder of plugins; `plugins` beside this program where absent.
-    pub plugins: Option<PathBuf>,
+    pub plugins: Plugins,
     /// Whether the agent beside this program is started for this machine.
     pub local_agent: bool,
+}
+
+/// Which plugins an administrator has.
+#[derive(Clone, Debug)]
+pub enum Plugins {
+    /// Those in `plugins` beside this program.
+    Beside,
+    Folder(PathBuf),
+    /// One alone, for who trusts it as they would without an administrator.
+    Only(Only),
+}
+
+/// The one plugin of an administrator.
+#[derive(Clone, Debug)]
+pub struct Only {
+    pub library: PathBuf,
+    pub module: String,
+    /// What each of its roles is granted on this machine.
+    pub grants: BTreeMap<Role, Needs>,
+    /// Settings that are put in force for the whole site.
+    pub settings: Object,
 }
 
 /// A running administrator.
@@ -77,11 +98,7 @@ impl Administrator {
         let services = Arc::new(PluginServices::default());
         let host_config = HostConfig::runner(Role::Administrator, state.join("plugins"))?;
         let host = Host::start(host_config, services.clone()).await?;
-        let folder = config.plugins.clone().map_or_else(default_plugins, Ok)?;
-        if config.plugins.is_some() && !folder.is_dir() {
-            bail!("there is no folder of plugins {}. Make it, or name another one with --plugins.", folder.display());
-        }
-        let libraries = plugins::load(&host, &folder).await?;
+        let libraries = plugins::load(&host, libraries(&config.plugins, &state)?).await;
         let modules = plugins::modules(&host.plugins());
         let stored = modules.iter().skip(1).map(|m| (m.manifest.plugin.name.clone(), m.manifest.clone()));
         database.declare(&stored.collect::<Vec<_>>()).await?;
@@ -105,6 +122,9 @@ impl Administrator {
         let offers = plugins::offers(&app.host, &libraries, &state.join("offers"))?;
         start_agents_port(&app, agents_address, offers).await?;
         settings::declare(&app).await?;
+        if let Plugins::Only(only) = &config.plugins {
+            settings::put_in_force(&app, &only.module, only.settings.clone()).await?;
+        }
         settings::follow(&app);
         plugins::follow(&app);
         dispatcher::start(&app);
@@ -176,9 +196,33 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     }
 }
 
-fn default_plugins() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("the path of this program cannot be told")?;
-    Ok(program.parent().unwrap_or(Path::new("/")).join("plugins"))
+/// The libraries of the plugins that there are to be.
+fn libraries(plugins: &Plugins, state: &Path) -> Result<Vec<PathBuf>> {
+    match plugins {
+        Plugins::Beside => {
+            let program = std::env::current_exe().context("the path of this program cannot be told")?;
+            let folder = program.parent().unwrap_or(Path::new("/")).join("plugins");
+            if !folder.exists() {
+                tracing::warn!(folder = %folder.display(), "there is no folder of plugins");
+                return Ok(Vec::new());
+            }
+            plugins::in_folder(&folder)
+        }
+        Plugins::Folder(folder) if !folder.is_dir() => {
+            bail!("there is no folder of plugins {}. Make it, or name another one with --plugins.", folder.display())
+        }
+        Plugins::Folder(folder) => plugins::in_folder(folder),
+        Plugins::Only(only) => {
+            for (role, needs) in &only.grants {
+                let hosts = match role {
+                    Role::Administrator => state.join("plugins"),
+                    Role::Machine => local_agent::host_state(state),
+                };
+                plugin_host::grant(&hosts, &only.module, needs)?;
+            }
+            Ok(vec![only.library.clone()])
+        }
+    }
 }
 
 fn own_addresses() -> Vec<IpAddr> {

@@ -1,10 +1,13 @@
 //! Settings in force: what operators set for the site, groups and machines, over the defaults of the manifests.
 
 use crate::app::App;
-use fleet::{MachineId, Place, SettingLookup as _, SettingStore as _, SettingValues};
+use crate::records;
+use fleet::{MachineId, Place, SettingChange, SettingLookup as _, SettingStore as _, SettingValues};
+use identity::{Outcome, audit};
+use jiff::Timestamp;
 use plugin_host::Method;
 use schema::{CallMeta, Manifest, Object, Problem, Role, Setting};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Brings the rows of all settings in line with the manifests there are.
@@ -133,19 +136,39 @@ pub(crate) fn find(app: &App, full: &str) -> Result<(String, String, Setting), P
 /// # Errors
 /// `bad_request` at `value`, with what is expected.
 pub(crate) fn typed(name: &str, setting: &Setting, text: &str) -> Result<Value, Problem> {
-    let text = text.trim();
-    let value = if setting.kind.is_number() || setting.kind == schema::FieldType::Bool {
-        serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
-    } else if setting.kind.is_structured() {
-        serde_json::from_str(text).unwrap_or_else(|_| {
-            let words = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty());
-            Value::from(words.collect::<Vec<_>>())
-        })
-    } else {
-        Value::from(text)
+    surface::setting_value(name, setting, text).map_err(|problem| problem.at("value"))
+}
+
+/// Puts settings in force for the whole site, on record, where they are not in force already.
+///
+/// # Errors
+/// A value does not fit its setting; the database cannot be written.
+pub(crate) async fn put_in_force(app: &App, module: &str, values: Object) -> Result<(), Problem> {
+    let modules = app.modules.current();
+    let found = modules.module(module).ok_or_else(|| Problem::not_found(format!("there is no module {module}.")))?;
+    for (name, value) in &values {
+        let setting = found.manifest.settings.get(name);
+        let setting = setting.ok_or_else(|| Problem::not_found(format!("there is no setting {name}.")).at(name))?;
+        setting.check(name, value)?;
+    }
+    let module = module.to_owned();
+    let write = move |store: &mut database::Write<'_>| {
+        let before = store.setting_values(&module, None)?.site;
+        for (name, value) in values {
+            if before.get(&name) == Some(&value) {
+                continue;
+            }
+            let (at, by) = (Timestamp::now(), "command line".to_owned());
+            let detail = json!({"setting": format!("{module}.{name}"), "place": "site"});
+            let entry = records::system("fleet.change-setting", Some(name.clone()), Outcome::Done, detail);
+            audit::append(store, entry, at)?;
+            store.set_setting(&SettingChange { module: module.clone(), name, place: Place::Site, value, by, at })?;
+        }
+        Ok(())
     };
-    setting.check(name, &value).map_err(|problem| problem.at("value"))?;
-    Ok(value)
+    app.database.write(write).await?;
+    app.settings_changed.send_replace(());
+    Ok(())
 }
 
 /// Where a value is to hold; the site where neither is named.

@@ -189,7 +189,8 @@ pub(crate) fn does_not_fit(what: &str, error: &FrameError) -> Problem {
 }
 
 async fn end(core: &Arc<Core>, job: Uuid, end: End) {
-    let state = if end.state == JobState::Succeeded { JobState::Failed } else { end.state };
+    let with_result = matches!(end.state, JobState::Succeeded | JobState::Incomplete);
+    let state = if with_result { JobState::Failed } else { end.state };
     let mut phase = finished(end);
     if let Err(error) = Frame::check(&FromAgent::Job { job, report: report(&phase) }) {
         phase = finished(End::problem(state, does_not_fit("What the command ended with", &error)));
@@ -285,7 +286,7 @@ async fn run(core: &Arc<Core>, job: Uuid, mut record: JobRecord, live: &Live) ->
             Err(problem) => return Some(End::problem(JobState::Failed, problem)),
         };
         let problem = match outcome {
-            Ok(result) => return Some(End { state: JobState::Succeeded, result: Some(result), problem: None }),
+            Ok(end) => return Some(end),
             Err(problem) => problem,
         };
         if live.cancel.is_cancelled() {
@@ -343,7 +344,7 @@ async fn plugin_ready(core: &Core, plugin: &str) -> Result<(), Problem> {
 }
 
 /// Passes on what an operation tells, until its end.
-async fn follow(core: &Arc<Core>, job: Uuid, mut operation: Operation, live: &Live) -> Result<Value, Problem> {
+async fn follow(core: &Arc<Core>, job: Uuid, mut operation: Operation, live: &Live) -> Result<End, Problem> {
     let canceller = operation.canceller();
     let mut given_up = std::pin::pin!(async {
         live.cancel.cancelled().await;
@@ -373,7 +374,12 @@ async fn follow(core: &Arc<Core>, job: Uuid, mut operation: Operation, live: &Li
                 core.outbox.job(job, log(level.as_str(), text.unwrap_or_else(|| record.to_string())));
             }
             Some(OpEvent::Rows(_)) => {}
-            Some(OpEvent::Done(value)) => return Ok(value),
+            Some(OpEvent::Done(result)) => {
+                return Ok(End { state: JobState::Succeeded, result: Some(result), problem: None });
+            }
+            Some(OpEvent::Part(result, problem)) => {
+                return Ok(End { state: JobState::Incomplete, result: Some(result), problem: Some(problem) });
+            }
             Some(OpEvent::Fault(problem)) => return Err(problem),
             None => return Err(Problem::new(Code::Crashed, "The operation ended without a word.")),
         }

@@ -1,7 +1,7 @@
 //! The words of the command line that need no manifest, and the way to those that do.
 
 use crate::{remote, serve, standalone, state};
-use administrator::ServeConfig;
+use administrator::{Plugins, ServeConfig};
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use identity::Role;
@@ -63,7 +63,7 @@ fn serve_config(given: &ArgMatches) -> ServeConfig {
             .copied()
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8640))),
         agents_listen: given.get_one::<SocketAddr>("agents-listen").copied(),
-        plugins: given.get_one::<PathBuf>("plugins").cloned(),
+        plugins: given.get_one::<PathBuf>("plugins").cloned().map_or(Plugins::Beside, Plugins::Folder),
         local_agent: !given.get_flag("no-local-agent"),
     }
 }

@@ -5,6 +5,7 @@
 
 mod client;
 mod commands;
+mod display;
 mod remote;
 mod serve;
 mod standalone;
@@ -13,11 +14,18 @@ mod streams;
 mod watch;
 
 use schema::{Code, Problem};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut arguments = Vec::new();
+    for word in std::env::args_os() {
+        match word.into_string() {
+            Ok(word) => arguments.push(word),
+            Err(word) => return complain(&not_text(&word).into()),
+        }
+    }
     // A runner takes its rights away before anything starts a thread.
     if arguments.get(1).is_some_and(|word| word == "plugin-runner") {
         return plugin_host::runner_main();
@@ -32,6 +40,12 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => complain(&error),
     }
+}
+
+/// Words travel as JSON, which a name in another encoding cannot: it is refused rather than mangled.
+fn not_text(word: &OsStr) -> Problem {
+    Problem::bad_request(format!("{} is not UTF-8.", schema::neutral_text(&word.to_string_lossy())))
+        .fix("Give a name in UTF-8, or of a folder that holds what is meant.")
 }
 
 /// Says what went wrong in plain words on stderr; the exit code tells scripts what kind of thing it was.

@@ -122,7 +122,7 @@ pub(crate) fn print(rows: &[Object], shape: &Shape, format: Format, detail: bool
 }
 
 fn run_command(client: &Client, manifests: &[Manifest], mut call: CommandCall) -> Result<ExitCode> {
-    watch::ask_for_secrets(&mut call)?;
+    watch::ask_for_secrets(std::mem::take(&mut call.prompts), &mut call.input)?;
     let manifest = manifests.iter().find(|m| m.plugin.name == call.plugin).context("the module is gone")?;
     let command = manifest.command(&call.command).context("the command is gone")?;
     if !watch::agreed(command, &call)? {

@@ -1,4 +1,5 @@
-//! Binds the byte streams of a running job to the terminal or to files, over the administrator's WebSocket.
+//! Binds the byte streams of a running job to the terminal or to files: over the administrator's WebSocket, or without
+//! one where the command runs in this process.
 //!
 //! Nothing is taken from the administrator that was not written here first, and nothing is read here that the command
 //! has no room for: a slow end slows the other end down, and nobody keeps what is on its way.
@@ -7,6 +8,7 @@ use crate::client::Client;
 use anyhow::{Context as _, Result, anyhow};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
+use plugin_host::Duplex;
 use schema::{Command, Problem, StreamDirection, neutral_text};
 use serde::Deserialize;
 use serde_json::json;
@@ -24,7 +26,7 @@ const FIRST_CREDIT: usize = 256 * 1024;
 const PIECE: usize = 64 * 1024;
 
 /// Where the bytes of one stream come from and go to.
-struct Binding {
+pub(crate) struct Binding {
     name: String,
     reads: Option<Source>,
     writes: Option<Target>,
@@ -101,6 +103,12 @@ impl Streams {
         Ok(Streams { bindings, takes_stdout: !stdout_is_free })
     }
 
+    /// What is bound to the stream of this name, for who carries it without an administrator.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Binding> {
+        let at = self.bindings.iter().position(|binding| binding.name == name)?;
+        Some(self.bindings.swap_remove(at))
+    }
+
     /// Carries the streams of a job in a thread of its own, which ends with them.
     pub(crate) fn carry(self, client: &Client, job: &str) -> Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -118,6 +126,71 @@ impl Streams {
             // A read of stdin that nobody waits for any more must not hold the program.
             runtime.shutdown_background();
         }))
+    }
+}
+
+impl Binding {
+    /// Carries a stream that a command of this very process opened, until it takes and gives no more.
+    pub(crate) async fn carry_here(self, duplex: Duplex) -> Result<()> {
+        let name = neutral_text(&self.name);
+        let (sender, receiver) = duplex.split();
+        let reading = read_into(sender, self.reads);
+        let writing = write_from(receiver, self.writes);
+        // What the command says last ends it: it may have no use for the rest of what is read here.
+        let ended = tokio::select! {
+            written = writing => written,
+            failed = reading => failed.and(Ok(())),
+        };
+        ended.with_context(|| name)
+    }
+}
+
+/// Reads what the command takes; only a failure ends it.
+async fn read_into(mut sender: plugin_host::Sender, from: Option<Source>) -> Result<()> {
+    if let Some(from) = from {
+        let (mut source, mut buffer) = (from.open().await?, vec![0; PIECE]);
+        loop {
+            let length = source.read(&mut buffer).await.context("the input cannot be read")?;
+            if length == 0 || sender.send(buffer[..length].to_vec().into()).await.is_err() {
+                break;
+            }
+        }
+    }
+    sender.finish();
+    std::future::pending().await
+}
+
+async fn write_from(mut receiver: plugin_host::Receiver, to: Option<Target>) -> Result<()> {
+    let mut target = Target::open(to).await?;
+    while let Some(frame) = receiver.recv().await {
+        let bytes = frame.map_err(|problem| anyhow!("{problem}"))?;
+        target.write_all(&bytes).await.context("the output cannot be written")?;
+    }
+    target.flush().await.context("the output cannot be written")
+}
+
+impl Source {
+    async fn open(&self) -> Result<Box<dyn AsyncRead + Unpin + Send>> {
+        Ok(match self {
+            Source::Stdin => Box::new(tokio::io::stdin()),
+            Source::File(file) => {
+                let opened = tokio::fs::File::open(file).await;
+                Box::new(opened.with_context(|| format!("{} cannot be read", file.display()))?)
+            }
+        })
+    }
+}
+
+impl Target {
+    async fn open(target: Option<Target>) -> Result<Box<dyn AsyncWrite + Unpin + Send>> {
+        Ok(match target {
+            None => Box::new(tokio::io::sink()),
+            Some(Target::Stdout) => Box::new(tokio::io::stdout()),
+            Some(Target::File(file)) => {
+                let created = tokio::fs::File::create(&file).await;
+                Box::new(created.with_context(|| format!("{} cannot be written", file.display()))?)
+            }
+        })
     }
 }
 
@@ -175,13 +248,9 @@ async fn send(
     room: &Room,
     from: Option<Source>,
 ) -> Result<()> {
-    let mut source: Box<dyn AsyncRead + Unpin> = match &from {
+    let mut source: Box<dyn AsyncRead + Unpin + Send> = match &from {
         None => Box::new(tokio::io::empty()),
-        Some(Source::Stdin) => Box::new(tokio::io::stdin()),
-        Some(Source::File(file)) => {
-            let opened = tokio::fs::File::open(file).await;
-            Box::new(opened.with_context(|| format!("{} cannot be read", file.display()))?)
-        }
+        Some(source) => source.open().await?,
     };
     let mut reading = from.is_some();
     let (mut buffer, mut may) = (vec![0; PIECE], 0);
@@ -221,14 +290,7 @@ async fn receive(
     room: &Room,
     to: Option<Target>,
 ) -> Result<()> {
-    let mut target: Box<dyn AsyncWrite + Unpin> = match &to {
-        None => Box::new(tokio::io::sink()),
-        Some(Target::Stdout) => Box::new(tokio::io::stdout()),
-        Some(Target::File(file)) => {
-            let created = tokio::fs::File::create(file).await;
-            Box::new(created.with_context(|| format!("{} cannot be written", file.display()))?)
-        }
-    };
+    let mut target = Target::open(to).await?;
     while let Some(message) = stream.next().await {
         match message.context("the connection to the administrator broke")? {
             Message::Binary(bytes) => {

@@ -1,13 +1,14 @@
 //! Running a command as a person or a script sees it: questions before, progress meanwhile, the result at the end.
 
 use crate::client::Client;
+use crate::display::{Display, say};
 use anyhow::{Context as _, Result, bail};
-use schema::{Command, JobState, Problem, neutral_text};
+use schema::{Command, JobState, Object, Problem, neutral_text};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
-use surface::cli::{CommandCall, Format};
+use surface::cli::{CommandCall, Format, SecretPrompt};
 
 /// How often a job is asked about while it runs.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -20,11 +21,11 @@ pub(crate) fn width() -> Option<usize> {
         .filter(|width| *width > 0)
 }
 
-/// Asks for the secret arguments: hidden on a terminal, else one line of input each.
-pub(crate) fn ask_for_secrets(call: &mut CommandCall) -> Result<()> {
-    for prompt in std::mem::take(&mut call.prompts) {
+/// Asks for secrets and puts them where they belong: hidden on a terminal, else one line of input each.
+pub(crate) fn ask_for_secrets(prompts: Vec<SecretPrompt>, values: &mut Object) -> Result<()> {
+    for prompt in prompts {
         let value = secret(&prompt.title)?;
-        let mut place = &mut call.input;
+        let mut place = &mut *values;
         let (last, path) = prompt.path.split_last().context("a secret without a place")?;
         for name in path {
             let inner = place.entry(name.clone()).or_insert_with(|| json!({}));
@@ -78,44 +79,31 @@ pub(crate) fn agreed(command: &Command, call: &CommandCall) -> Result<bool> {
 
 /// Waits for the end of a job; its progress goes to stderr.
 pub(crate) fn follow(client: &Client, job: &str) -> Result<Value> {
-    let mut shown = String::new();
-    let live = std::io::stderr().is_terminal();
+    let mut display = Display::new(JobState::Queued);
     loop {
         let now = client.get(&format!("/api/v1/jobs/{job}"))?;
         let state = state_of(&now)?;
-        let line = progress_line(&now, state);
-        if line != shown {
-            if live {
-                eprint!("\r\x1b[K{line}");
-            } else {
-                eprintln!("{line}");
-            }
-            shown = line;
-        }
+        display.enter(state);
         if state.is_final() {
-            if live {
-                eprintln!();
-            }
+            drop(display);
+            say(state.as_str());
             return Ok(now);
         }
+        let progress = now.get("progress").filter(|progress| !progress.is_null());
+        if let Some(progress) = progress.and_then(|progress| serde_json::from_value(progress.clone()).ok()) {
+            display.tell(&progress);
+        }
+        display.draw();
         std::thread::sleep(PERIOD);
     }
-}
-
-fn progress_line(job: &Value, state: JobState) -> String {
-    let progress = job.get("progress");
-    let fraction = progress.and_then(|p| p.get("fraction")).and_then(Value::as_f64);
-    let text = progress.and_then(|p| p.get("text")).and_then(Value::as_str).unwrap_or_default();
-    let percent = fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
-    format!("{}{percent} {}", state.as_str(), neutral_text(text)).trim_end().to_owned()
 }
 
 /// Says what went wrong with a job, if anything; the exit code says it too.
 pub(crate) fn say_end(job: &Value) -> Result<ExitCode> {
     for child in job.get("children").and_then(Value::as_array).into_iter().flatten() {
-        complain(child);
+        complain_of(child);
     }
-    complain(job);
+    complain_of(job);
     Ok(ExitCode::from(state_of(job)?.exit_code()))
 }
 
@@ -132,7 +120,7 @@ pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Resul
         return Ok(code);
     }
     match print {
-        Some(field) if format == Format::Table && state == JobState::Succeeded => {
+        Some(field) if format == Format::Table && matches!(state, JobState::Succeeded | JobState::Incomplete) => {
             print_value(&result, Format::Table, Some(field))?
         }
         _ if format == Format::Table => print_value(&result, format, None)?,
@@ -142,12 +130,19 @@ pub(crate) fn print_end(command: &Command, job: &Value, format: Format) -> Resul
     Ok(code)
 }
 
-fn complain(job: &Value) {
-    if let Some(problem) =
-        job.get("problem").filter(|p| !p.is_null()).and_then(|p| serde_json::from_value::<Problem>(p.clone()).ok())
-    {
+fn complain_of(job: &Value) {
+    let problem = job.get("problem").filter(|problem| !problem.is_null());
+    if let Some(problem) = problem.and_then(|problem| serde_json::from_value::<Problem>(problem.clone()).ok()) {
         let machine = job.get("machine").and_then(|m| m.get("label")).and_then(Value::as_str).unwrap_or_default();
-        eprintln!("{}: {}", neutral_text(machine), neutral_text(&problem.to_string()));
+        complain(machine, &problem);
+    }
+}
+
+/// Says what is wrong with `whom`, and why.
+pub(crate) fn complain(whom: &str, problem: &Problem) {
+    say(&format!("{}: {}", neutral_text(whom), neutral_text(&problem.to_string())));
+    for cause in &problem.causes {
+        say(&format!("  {}", neutral_text(&cause.to_string())));
     }
 }
 

@@ -6,7 +6,7 @@ use database::{ChangedKeys, Database, Scope};
 use fleet::{Facts, Lookup as _, MachineId, NewMachine, Presence, Status, Store as _, Warning};
 use jiff::{SignedDuration, Timestamp};
 use jobs::{Event, Lookup as _, OperatorRef, Outcome, Submission, TargetMachine};
-use schema::{JobState, JobTarget, Problem, Progress};
+use schema::{Amount, JobState, JobTarget, Problem, Progress};
 use serde_json::json;
 use std::path::Path;
 
@@ -153,7 +153,7 @@ fn a_job_is_stored_as_decided_and_its_key_makes_it_once() {
             for event in [Event::Online { known: false }, Event::Accepted, Event::Started] {
                 jobs::apply(w, job, event, NOW)?;
             }
-            let progress = Progress { fraction: Some(0.5), text: "half".into() };
+            let progress = Progress { fraction: Some(0.5), text: "half".into(), amount: Some(Amount::bytes(5).of(10)) };
             jobs::apply(w, job, Event::Progress(progress), NOW)?;
             assert_eq!(w.due_jobs(NOW)?, vec![]);
             assert_eq!(w.due_jobs(NOW + SignedDuration::from_secs(100))?.len(), 1);
@@ -167,7 +167,7 @@ fn a_job_is_stored_as_decided_and_its_key_makes_it_once() {
         (stored.state, stored.result.clone(), stored.ended_at),
         (JobState::Succeeded, Some(json!(null)), Some(NOW))
     );
-    assert_eq!(stored.progress.text, "half");
+    assert_eq!((stored.progress.text.as_str(), stored.progress.amount), ("half", Some(Amount::bytes(5).of(10))));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Tally {
             }
         }
         #[allow(clippy::cast_precision_loss)] // numbers of machines
-        Progress { fraction: (total > 0).then(|| ended as f64 / total as f64), text }
+        Progress { fraction: (total > 0).then(|| ended as f64 / total as f64), text, amount: None }
     }
 }
 
@@ -88,6 +88,8 @@ mod tests {
             (&[Succeeded, Succeeded], Succeeded),
             (&[Succeeded, Failed], Incomplete),
             (&[Succeeded, Expired], Incomplete),
+            (&[Incomplete, Incomplete], Incomplete),
+            (&[Incomplete, Failed], Incomplete),
             (&[Failed, Expired], Failed),
             (&[Cancelled, Expired], Expired),
             (&[Cancelled, Cancelled], Cancelled),
@@ -101,6 +103,9 @@ mod tests {
     #[test]
     fn progress_names_what_did_not_succeed() {
         let tally: Tally = [Succeeded, Failed, Running, Queued].into_iter().collect();
-        assert_eq!(tally.progress(), Progress { fraction: Some(0.5), text: "2 of 4 machines, 1 failed".into() });
+        assert_eq!(
+            tally.progress(),
+            Progress { fraction: Some(0.5), text: "2 of 4 machines, 1 failed".into(), amount: None }
+        );
     }
 }

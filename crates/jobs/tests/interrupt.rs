@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use jobs::{Effect, Event, Job, MOST_ATTEMPTS, OperatorRef, Outcome, Submission, decide, submit};
-use schema::{Cancel, JobState, JobTarget, Object, OnInterrupt, Progress};
+use schema::{Cancel, JobEvent, JobState, JobTarget, Object, OnInterrupt, Problem, Progress};
 use serde_json::json;
 
 #[path = "simulation/memory.rs"]
@@ -78,7 +78,7 @@ fn a_job_that_is_being_cancelled_is_not_begun_again() {
 #[test]
 fn what_succeeded_was_all_the_way_and_what_did_not_is_as_far_as_it_came() {
     for (state, fraction) in [(JobState::Succeeded, 1.0), (JobState::Failed, 0.9)] {
-        let told = Event::Progress(Progress { fraction: Some(0.9), text: "nearly".into() });
+        let told = Event::Progress(Progress { fraction: Some(0.9), text: "nearly".into(), amount: None });
         let job = decide(&running(OnInterrupt::Report), told, NOW).job;
         let outcome = Outcome { state, result: None, problem: None };
         assert_eq!(decide(&job, Event::Finished(outcome), NOW).job.progress.fraction, Some(fraction), "{state:?}");
@@ -87,4 +87,18 @@ fn what_succeeded_was_all_the_way_and_what_did_not_is_as_far_as_it_came() {
     let outcome = Outcome { state: JobState::Succeeded, result: None, problem: None };
     let job = decide(&running(OnInterrupt::Report), Event::Finished(outcome), NOW).job;
     assert_eq!(job.progress.fraction, None);
+}
+
+#[test]
+fn what_is_done_in_part_has_its_result_and_says_what_is_missing() {
+    let problem = Problem::not_found("2 things were left out.");
+    let (result, told) = (Some(json!({"visited": 3})), Some(problem.clone()));
+    let outcome = Outcome { state: JobState::Incomplete, result: result.clone(), problem: told.clone() };
+    let decision = decide(&running(OnInterrupt::Report), Event::Finished(outcome), NOW);
+    assert_eq!((decision.job.state, &decision.job.result), (JobState::Incomplete, &result));
+    assert_eq!((&decision.job.problem, decision.job.ended_at), (&told, Some(NOW)));
+    assert!(decision.effects.contains(&Effect::Ack), "{:?}", decision.effects);
+    assert!(decision.effects.contains(&Effect::Notify(JobEvent::Problem { problem })), "{:?}", decision.effects);
+    let late = decide(&decision.job, Event::CancelRequested { by: "ann".into() }, NOW);
+    assert_eq!(late.job, decision.job, "it has ended");
 }

@@ -18,6 +18,8 @@ pub struct HostConfig {
     pub state_dir: PathBuf,
     /// Version of the host, told to plugins.
     pub version: String,
+    /// Both roles run in this process, for whoever started it; told to plugins.
+    pub standalone: bool,
     pub limits: Limits,
 }
 
@@ -36,7 +38,20 @@ impl HostConfig {
     pub fn in_process(role: Role, state_dir: PathBuf) -> HostConfig {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let limits = Limits::default();
-        HostConfig { role, transport: Transport::InProcess, runner: None, state_dir, version, limits }
+        HostConfig {
+            role,
+            transport: Transport::InProcess,
+            runner: None,
+            state_dir,
+            version,
+            standalone: false,
+            limits,
+        }
+    }
+
+    /// Runs plugins in this process, with both of their roles and without a site.
+    pub fn standalone(role: Role, state_dir: PathBuf) -> HostConfig {
+        HostConfig { standalone: true, ..HostConfig::in_process(role, state_dir) }
     }
 
     #[must_use]

@@ -2,13 +2,16 @@
 //!
 //! Grants stand in `plugins.toml` of the host's state directory, a table for each plugin in the words of its manifest:
 //! `printers = { user = "root", capabilities = ["CAP_SYS_ADMIN"], read = ["/"] }`. Nothing but that file widens what
-//! a manifest may ask for, and it is read again whenever a plugin is started.
+//! a manifest may ask for, and it is read again whenever a plugin is started. Paths and devices in it are the plugin's
+//! also where its manifest cannot know them: a folder that the operator chose by a setting.
 
 use crate::wire::Failed;
-use schema::Needs;
+use schema::{Needs, Problem};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
+
+const FILE: &str = "plugins.toml";
 
 /// Reading past the owners of files is bounded by the paths that may be read at all.
 const HARMLESS: &[&str] = &["CAP_DAC_READ_SEARCH"];
@@ -32,16 +35,20 @@ const PRIVATE: &[&str] = &[
     "/var/spool",
 ];
 
-/// Refuses what goes beyond what any plugin may have and what was granted to this one.
+/// What a plugin gets: what it needs, and the paths that were granted to it besides.
 ///
 /// # Errors
-/// What it needs too much, and the line that would grant it.
-pub(crate) fn check(state_dir: &Path, plugin: &str, needs: &Needs, memory_mib: u32) -> Result<(), Failed> {
-    let file = state_dir.join("plugins.toml");
+/// What it needs beyond what any plugin may have and what was granted to this one, and the line that would grant it.
+pub(crate) fn check(state_dir: &Path, plugin: &str, needs: &Needs, memory_mib: u32) -> Result<Needs, Failed> {
+    let file = state_dir.join(FILE);
     let granted = read(&file)?.remove(plugin).unwrap_or_default();
     let refused = refused(needs, &granted, memory_mib);
     if refused.is_empty() {
-        return Ok(());
+        let mut gets = needs.clone();
+        add(&mut gets.read, &granted.read);
+        add(&mut gets.write, &granted.write);
+        add(&mut gets.devices, &granted.devices);
+        return Ok(gets);
     }
     let all: Vec<&str> = refused.iter().map(|one| one.what.as_str()).collect();
     let line: Vec<&str> = refused.iter().map(|one| one.grant.as_str()).collect();
@@ -54,6 +61,43 @@ pub(crate) fn check(state_dir: &Path, plugin: &str, needs: &Needs, memory_mib: u
         ),
         details: None,
     })
+}
+
+/// Grants `plugin` this much in the host of this state directory, besides what was granted before: for who starts a
+/// site for one module and trusts it as they would the module alone.
+///
+/// # Errors
+/// The grants there are cannot be read, or the new ones not written.
+pub fn grant(state_dir: &Path, plugin: &str, needs: &Needs) -> Result<(), Problem> {
+    let file = state_dir.join(FILE);
+    let failed = |cause: String| Problem::internal(cause).fix("Look at the state directory.");
+    let mut all = read(&file).map_err(|failed| Problem::bad_request(failed.cause).fix(failed.remedy))?;
+    let before = all.get(plugin).cloned().unwrap_or_default();
+    let mut granted = before.clone();
+    granted.user = needs.user.clone().or(granted.user);
+    add(&mut granted.capabilities, &needs.capabilities);
+    add(&mut granted.read, &needs.read);
+    add(&mut granted.write, &needs.write);
+    add(&mut granted.devices, &needs.devices);
+    granted.memory_mib = granted.memory_mib.max(needs.memory_mib);
+    if granted == before {
+        return Ok(());
+    }
+    all.insert(plugin.to_owned(), granted);
+    let text = toml::to_string(&all).map_err(|e| failed(format!("the grants cannot be written: {e}.")))?;
+    let new = file.with_extension("new");
+    let written = std::fs::create_dir_all(state_dir)
+        .and_then(|()| std::fs::write(&new, text))
+        .and_then(|()| std::fs::rename(&new, &file));
+    written.map_err(|e| failed(format!("{} cannot be written: {e}.", file.display())))
+}
+
+fn add(to: &mut Vec<String>, more: &[String]) {
+    for one in more {
+        if !to.contains(one) {
+            to.push(one.clone());
+        }
+    }
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, Needs>, Failed> {
@@ -180,6 +224,20 @@ mod tests {
         ] {
             check(dir.path(), "p", &needs(asked), 2048).unwrap_or_else(|failed| panic!("{asked}: {failed:?}"));
         }
+    }
+
+    #[test]
+    fn a_granted_path_is_the_plugins_though_its_manifest_does_not_know_it() {
+        let dir = tempfile::tempdir().unwrap();
+        grant(dir.path(), "p", &needs(r#"{"read":["/"],"memory_mib":4096}"#)).unwrap();
+        grant(dir.path(), "q", &needs(r#"{"user":"root"}"#)).unwrap();
+        grant(dir.path(), "p", &needs(r#"{"write":["/srv/chosen"],"read":["/"]}"#)).unwrap();
+        let gets = check(dir.path(), "p", &needs(r#"{"read":["/etc"],"memory_mib":4096}"#), 2048).unwrap();
+        assert_eq!(gets, needs(r#"{"read":["/etc","/"],"write":["/srv/chosen"],"memory_mib":4096}"#));
+        assert_eq!(check(dir.path(), "q", &Needs::default(), 2048).unwrap(), Needs::default());
+        check(dir.path(), "q", &needs(r#"{"user":"root"}"#), 2048).unwrap();
+        std::fs::write(dir.path().join(FILE), "p = 1").unwrap();
+        assert!(grant(dir.path(), "p", &Needs::default()).is_err(), "what cannot be read is not written over");
     }
 
     #[test]

@@ -68,22 +68,34 @@ impl Host {
         self.load_file(path, Some((bytes, blake3.to_owned()))).await
     }
 
-    async fn load_file(&self, path: &Path, expected: Option<(u64, String)>) -> Result<Manifest, Problem> {
-        let _loading = self.loading.lock().await;
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    /// Reads the manifest of the library at `path` and starts nothing.
+    ///
+    /// # Errors
+    /// As for [`Host::load`].
+    pub async fn manifest_of(&self, path: &Path) -> Result<Manifest, Problem> {
+        let stored = self.store(path, None).await?;
+        let found = self.probe(&stored).await.map_err(|failed| refused(failed, &stored))?;
+        Ok((*found.manifest).clone())
+    }
+
+    /// A verified copy of the library.
+    async fn store(&self, path: &Path, expected: Option<(u64, String)>) -> Result<Stored, Problem> {
         let (from, directory) = (path.to_owned(), self.shared.config.state_dir.join("libraries"));
         let storing = tokio::task::spawn_blocking(move || {
             store(&from, expected.as_ref().map(|(bytes, hash)| (*bytes, hash.as_str())), &directory)
         });
-        let stored = storing.await.map_err(|e| Problem::internal(e.to_string())).and_then(|stored| stored);
+        storing.await.map_err(|e| Problem::internal(e.to_string())).and_then(|stored| stored)
+    }
+
+    async fn load_file(&self, path: &Path, expected: Option<(u64, String)>) -> Result<Manifest, Problem> {
+        let _loading = self.loading.lock().await;
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let stored = self.store(path, expected).await;
         let stored = stored.inspect_err(|problem| self.list_failed(&stem, None, problem))?;
         if let Some(running) = self.find_same(&stored) {
             return Ok((*running.manifest).clone());
         }
-        let found = self.probe(&stored).await.map_err(|failed| {
-            let remedy = explain(&failed, &stored);
-            Problem::new(Code::BadRequest, failed.cause).fix(remedy)
-        });
+        let found = self.probe(&stored).await.map_err(|failed| refused(failed, &stored));
         let found = found.and_then(|found| self.check_name(found));
         let found = found.inspect_err(|problem| self.list_failed(&stem, Some(&stored), problem))?;
         let manifest = found.manifest.clone();
@@ -308,6 +320,11 @@ impl Host {
         let _ = tokio::time::timeout(deadline, all).await;
         self.shared.tasks.close();
     }
+}
+
+fn refused(failed: Failed, stored: &Stored) -> Problem {
+    let remedy = explain(&failed, stored);
+    Problem::new(Code::BadRequest, failed.cause).fix(remedy)
 }
 
 /// Reads the manifest in this process, which trusts the plugin; nothing where it aborts on a panic.

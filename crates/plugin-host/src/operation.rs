@@ -44,7 +44,7 @@ fn short(id: &str) -> &str {
     id.rsplit_once('.').map_or(id, |(_, short)| short)
 }
 
-/// What an operation tells its caller. `Done` or `Fault` comes last, exactly once.
+/// What an operation tells its caller. `Done`, `Part` or `Fault` comes last, exactly once.
 #[derive(Debug)]
 pub enum OpEvent {
     /// Only the latest, where the caller is slower than the plugin.
@@ -66,6 +66,8 @@ pub enum OpEvent {
         record: Value,
     },
     Done(Value),
+    /// It is done, but for what the problem says.
+    Part(Value, Problem),
     Fault(Problem),
 }
 
@@ -77,13 +79,13 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The next event; `None` after `Done` or `Fault`.
+    /// The next event; `None` after the last one.
     pub async fn next(&mut self) -> Option<OpEvent> {
         if self.ended {
             return None;
         }
         let event = self.board.next_event(&self.op).await;
-        self.ended = matches!(event, OpEvent::Done(_) | OpEvent::Fault(_));
+        self.ended = matches!(event, OpEvent::Done(_) | OpEvent::Part(..) | OpEvent::Fault(_));
         Some(event)
     }
 
@@ -108,12 +110,12 @@ impl Operation {
     /// Waits for the result; progress, warnings and streams are let go.
     ///
     /// # Errors
-    /// The fault it ended with.
+    /// The fault it ended with, or why its result is not whole.
     pub async fn result(mut self) -> Result<Value, Problem> {
         while let Some(event) = self.next().await {
             match event {
                 OpEvent::Done(value) => return Ok(value),
-                OpEvent::Fault(problem) => return Err(problem),
+                OpEvent::Part(_, problem) | OpEvent::Fault(problem) => return Err(problem),
                 _ => {}
             }
         }
@@ -133,7 +135,7 @@ impl Operation {
                     page.next = value.get("next").and_then(Value::as_str).map(str::to_owned);
                     return Ok(page);
                 }
-                OpEvent::Fault(problem) => return Err(problem),
+                OpEvent::Part(_, problem) | OpEvent::Fault(problem) => return Err(problem),
                 _ => {}
             }
         }

@@ -13,9 +13,9 @@ use crate::duplex::{Receiver, Sender};
 use crate::{Duplex, Limits, Method, OpEvent, Operation, Services};
 use abi::{Buffer, GONE, HostVerbs, INITIAL_CREDIT, MAX_FRAME, REFUSED, credit_arg, emit, signal};
 use bytes::Bytes;
-use op::{HostStream, OpCredit, OpSink};
+use op::{Ended, HostStream, OpCredit, OpSink};
 use parking_lot::{Mutex, RwLock};
-use schema::{CallMeta, Code, FRAME_COST, MAX_PAYLOAD, OpenStream, Problem, Start, read_payload};
+use schema::{CallMeta, Code, FRAME_COST, InPart, MAX_PAYLOAD, OpenStream, Problem, Start, read_payload};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -194,7 +194,7 @@ impl Switchboard {
             self.doomed.store(true, Ordering::Release);
         }
         let text = format!("it did not stop within {} s and was ended by force.", grace.as_secs_f64());
-        if self.end(op, Err(Problem::new(code, &text))) {
+        if self.end(op, Ended::Fault(Problem::new(code, &text))) {
             // Nobody listens once the plugin is stopped anyway.
             let text = format!("an operation did not stop within {} s", grace.as_secs_f64());
             let _ = self.notes.send(Note::Stuck(text));
@@ -204,7 +204,7 @@ impl Switchboard {
     /// Ends every operation with this problem and begins none any more; the instance is gone.
     pub(crate) fn close(&self, problem: &Problem) {
         for op in self.begin_no_more() {
-            self.end(&op, Err(problem.clone()));
+            self.end(&op, Ended::Fault(problem.clone()));
         }
         // The plugin holds this switchboard; without this neither would ever be let go.
         *self.link.write() = None;
@@ -236,8 +236,8 @@ impl Switchboard {
         operations.running.values().cloned().collect()
     }
 
-    fn end(&self, op: &Arc<Op>, result: Result<Value, Problem>) -> bool {
-        let ended = op.end(result);
+    fn end(&self, op: &Arc<Op>, ended: Ended) -> bool {
+        let ended = op.end(ended);
         let idle = {
             let mut operations = self.operations.lock();
             operations.running.remove(&op.id);
@@ -311,7 +311,7 @@ impl Switchboard {
     }
 
     fn refuse(&self, op: &Arc<Op>, problem: Problem) -> i64 {
-        if self.end(op, Err(problem.fix("Report it to the plugin's vendor."))) {
+        if self.end(op, Ended::Fault(problem.fix("Report it to the plugin's vendor."))) {
             self.signal(op.id, signal::CANCEL, 0, &[]);
         }
         REFUSED
@@ -338,8 +338,9 @@ impl Switchboard {
                 Err(problem) => self.unread(&op, "its progress", &problem),
             },
             emit::DONE => self.done(&op, &data),
+            emit::PART => self.part(&op, &data),
             emit::FAULT => match read_payload(&data) {
-                Ok(problem) => self.over(&op, Err(plain(problem))),
+                Ok(problem) => self.over(&op, Ended::Fault(plain(problem))),
                 Err(problem) => self.unread(&op, "its problem", &problem),
             },
             _ => self.message(&op, kind, stream, &data),
@@ -348,13 +349,20 @@ impl Switchboard {
 
     fn done(&self, op: &Arc<Op>, data: &[u8]) -> i64 {
         match read_payload(data) {
-            Ok(value) => self.over(op, Ok(value)),
+            Ok(value) => self.over(op, Ended::Done(value)),
             Err(problem) => self.unread(op, "its result", &problem),
         }
     }
 
-    fn over(&self, op: &Arc<Op>, result: Result<Value, Problem>) -> i64 {
-        self.end(op, result);
+    fn part(&self, op: &Arc<Op>, data: &[u8]) -> i64 {
+        match read_payload(data) {
+            Ok(InPart { result, problem }) => self.over(op, Ended::Part(result, plain(problem))),
+            Err(problem) => self.unread(op, "its result", &problem),
+        }
+    }
+
+    fn over(&self, op: &Arc<Op>, ended: Ended) -> i64 {
+        self.end(op, ended);
         0
     }
 

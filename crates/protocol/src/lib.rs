@@ -23,7 +23,9 @@ pub const VERSION: u16 = 1;
 /// Oldest version of the messages that this build still speaks.
 pub const OLDEST_VERSION: u16 = 1;
 /// Optional behaviour of this build. A side uses one only where the other named it too.
-pub const FEATURES: &[&str] = &["streams", "channels", "section-hashes"];
+pub const FEATURES: &[&str] = &["streams", "channels", "section-hashes", PROGRESS_AMOUNTS];
+/// The progress of a job may carry an amount.
+pub const PROGRESS_AMOUNTS: &str = "progress-amounts";
 /// Largest frame of the control channel.
 pub const MAX_FRAME_BYTES: usize = schema::MAX_MESSAGE;
 /// Largest first frame of a connection. It lists every job of the agent's journal whose end is not acknowledged.

@@ -169,6 +169,20 @@ pub enum FromAgent {
     },
 }
 
+impl FromAgent {
+    /// The message as an administrator with these features understands it: one that is older refuses what it does not
+    /// know.
+    #[must_use]
+    pub fn for_features(mut self, features: &[String]) -> FromAgent {
+        if let FromAgent::Job { report: JobReport::Progress { progress }, .. } = &mut self
+            && !features.iter().any(|feature| feature == crate::PROGRESS_AMOUNTS)
+        {
+            progress.amount = None;
+        }
+        self
+    }
+}
+
 /// One thing that happened to a job on its machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::*;
-use schema::{Effect, JobState, Object, OnInterrupt, Problem, Progress, Query};
+use schema::{Amount, Effect, JobState, Object, OnInterrupt, Problem, Progress, Query};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -112,7 +112,10 @@ fn from_agent() -> Vec<FromAgent> {
         JobReport::Accepted,
         JobReport::Running,
         JobReport::Waiting { text: "for a person".into() },
-        JobReport::Progress { progress: Progress { fraction: Some(0.5), text: "half".into() } },
+        JobReport::Progress { progress: Progress { fraction: Some(0.5), text: "half".into(), amount: None } },
+        JobReport::Progress {
+            progress: Progress { fraction: None, text: String::new(), amount: Some(Amount::bytes(5).of(9)) },
+        },
         JobReport::Log { at: "2026-01-31T12:00:00Z".into(), level: "info".into(), text: "line".into() },
         JobReport::Finished {
             state: JobState::Failed,
@@ -212,4 +215,14 @@ proptest! {
             prop_assert_eq!(StreamFrame::decode(frame.encode()).unwrap(), frame);
         }
     }
+}
+
+#[test]
+fn an_administrator_that_knows_no_amounts_is_told_none() {
+    let progress = Progress { fraction: Some(0.5), text: "half".into(), amount: Some(Amount::bytes(5).of(10)) };
+    let message = FromAgent::Job { job: JOB, report: JobReport::Progress { progress: progress.clone() } };
+    assert_eq!(message.clone().for_features(&[protocol::PROGRESS_AMOUNTS.to_owned()]), message);
+    let progress = Progress { amount: None, ..progress };
+    let bare = FromAgent::Job { job: JOB, report: JobReport::Progress { progress } };
+    assert_eq!(message.for_features(&["streams".to_owned()]), bare);
 }

@@ -211,6 +211,10 @@ impl Check<'_> {
             let found = self.manifest.view(id).is_some() || self.is_foreign(id);
             self.require(found, path, format!("there is no view {id}"));
         }
+        for name in view.cli.iter().flat_map(|cli| cli.positional.iter().chain(&cli.trailing)) {
+            let known = view.params.contains_key(name);
+            self.require(known, format!("{path}.x-cli"), format!("{name} is not a param of the view"));
+        }
         match (view.kind, &view.command, &view.text) {
             (ViewKind::Form, None, _) => self.fault(format!("{path}.command"), "a form says of which command"),
             (ViewKind::Markdown, _, None) => self.fault(format!("{path}.text"), "a markdown view has a text"),
@@ -380,6 +384,7 @@ mod tests {
             ("views[0].of:", Box::new(|m| m["views"][0]["of"] = json!("nope"))),
             ("views[0]:", Box::new(|m| m["views"][0]["columns"] = json!(["nope"]))),
             ("views[0].row:", Box::new(|m| m["views"][0]["row"] = json!(["nope"]))),
+            ("views[0].x-cli:", Box::new(|m| m["views"][0]["x-cli"] = json!({"positional": ["nope"]}))),
             (
                 "commands[0].input.properties.subnet:",
                 Box::new(|m| m["commands"][0]["input"]["properties"]["subnet"]["type"] = json!("wrong")),

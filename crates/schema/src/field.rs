@@ -48,7 +48,7 @@ pub enum FieldType {
     Refs,
     /// A list of numbers, oldest first.
     Series,
-    /// `{"fraction": 0..1, "text": …}`.
+    /// `{"fraction": 0..1, "text": …, "amount": {"done": …, "total": …, "unit": "bytes" | "items"}}`.
     Progress,
     /// `{"amount": decimal as text, "currency": ISO 4217}`.
     Money,

@@ -107,6 +107,52 @@ pub struct Progress {
     pub fraction: Option<f64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// How much is done; who shows it makes rate and time left of two of them and their times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Amount>,
+}
+
+/// How much of something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Amount {
+    pub done: u64,
+    /// Absent while it cannot be told; it may grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    pub unit: Unit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    Bytes,
+    Items,
+}
+
+impl Amount {
+    pub fn bytes(done: u64) -> Amount {
+        Amount { done, total: None, unit: Unit::Bytes }
+    }
+
+    pub fn items(done: u64) -> Amount {
+        Amount { done, total: None, unit: Unit::Items }
+    }
+
+    #[must_use]
+    pub fn of(self, total: u64) -> Amount {
+        Amount { total: Some(total), ..self }
+    }
+
+    /// 0 to 1, where the total is known.
+    #[allow(clippy::cast_precision_loss)] // a share needs no more
+    pub fn fraction(self) -> Option<f64> {
+        match self.total {
+            Some(0) => Some(1.0),
+            Some(total) => Some((self.done as f64 / total as f64).min(1.0)),
+            None => None,
+        }
+    }
 }
 
 /// One thing a job tells those who watch it.

@@ -10,6 +10,7 @@ mod input;
 mod job;
 mod limits;
 mod manifest;
+mod mode;
 mod operation;
 mod predicate;
 mod problem;
@@ -25,19 +26,20 @@ pub use host_call::{
     PeerCall, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
 };
 pub use input::{InputProperty, InputSchema, Options, UiHints, check_profile};
-pub use job::{JobEvent, JobState, JobTarget, Progress};
+pub use job::{Amount, JobEvent, JobState, JobTarget, Progress, Unit};
 pub use limits::{FRAME_COST, MAX_DEPTH, MAX_MESSAGE, MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, is_deeper, read_payload};
 pub use manifest::{
     AnsweredBy, CONSOLE_VERSION, Cancel, CliHints, Command, Computed, Confirm, Danger, Effect, Empty, EventType,
-    Extension, FEATURES, Manifest, Mode, Needs, OnInterrupt, Permission, PluginInfo, Requires, Role, Schedule, Scope,
-    Section, Stored, Stream, StreamDirection, Target, TargetKind, Type, View, ViewKind,
+    Extension, FEATURE_AMOUNT, FEATURE_IN_PART, FEATURES, Manifest, Mode, Needs, OnInterrupt, Permission, PluginInfo,
+    Requires, Role, Schedule, Scope, Section, Stored, Stream, StreamDirection, Target, TargetKind, Type, View,
+    ViewKind,
 };
-pub use operation::{CallMeta, OpenConfig, OpenStream, Published, Reply, RowPage, Start};
+pub use operation::{CallMeta, InPart, OpenConfig, OpenStream, Published, Reply, RowPage, Start};
 pub use predicate::Predicate;
 pub use problem::{Code, Problem};
 pub use query::{Columns, DEFAULT_LIMIT, Filter, MAX_LIMIT, Op, Page, Patch, Query};
 pub use rows::{Publish, PublishMode};
-pub use setting::{Setting, SettingMerge, Stricter, effective_settings, tighten_settings};
+pub use setting::{Setting, SettingMerge, Stricter, effective_settings, setting_variable, tighten_settings};
 pub use value::{check_value, neutral_text};
 
 /// A JSON object whose keys keep the order they were declared in.

@@ -12,8 +12,23 @@ use std::collections::BTreeMap;
 pub const CONSOLE_VERSION: &str = "1.0";
 
 /// Features a manifest may require of this host (`requires.features`).
-pub const FEATURES: &[&str] =
-    &["view.table", "view.detail", "view.form", "view.settings", "streams", "channel", "history", "extend"];
+pub const FEATURES: &[&str] = &[
+    "view.table",
+    "view.detail",
+    "view.form",
+    "view.settings",
+    "streams",
+    "channel",
+    "history",
+    "extend",
+    FEATURE_IN_PART,
+    FEATURE_AMOUNT,
+];
+
+/// A command may end as done in part; without it, it succeeds with warnings.
+pub const FEATURE_IN_PART: &str = "command.in_part";
+/// Progress may carry an amount.
+pub const FEATURE_AMOUNT: &str = "progress.amount";
 
 /// What one plugin is, stores, shows and can do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -280,6 +295,9 @@ pub struct View {
     pub hidden: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
+    /// Which params a command line takes by position; each is an option too.
+    #[serde(rename = "x-cli", default, skip_serializing_if = "Option::is_none")]
+    pub cli: Option<CliHints>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -529,10 +547,11 @@ pub enum OnInterrupt {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CliHints {
-    /// Input properties taken by position, in order.
+    /// Input properties (of a view: params) taken by position, in order. A list that comes last takes any number of
+    /// words, with options before, between and after them, and can be given one by one as an option too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positional: Vec<String>,
-    /// Input property that takes the rest of the line.
+    /// Input property that takes the rest of the line, whatever it looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trailing: Option<String>,
     /// Field of the result that alone is printed, so that scripts can use it as one word.

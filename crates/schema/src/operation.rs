@@ -54,6 +54,16 @@ pub struct OpenConfig {
     /// A directory of the plugin's own, as the plugin has to write it.
     #[serde(default)]
     pub files: String,
+    /// Both roles run in one process, for whoever started it: there is no site, and the other role is no stranger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standalone: bool,
+}
+
+/// The data of PART: a result, and why it is not all that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InPart {
+    pub result: Value,
+    pub problem: Problem,
 }
 
 /// The data of OPEN in either direction.

@@ -1,7 +1,8 @@
 //! The one query form of every face, and what comes back.
 
-use crate::Object;
+use crate::{Object, Problem};
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -38,6 +39,18 @@ pub struct Query {
     /// Values of the view's params, for computed types.
     #[serde(default, skip_serializing_if = "Object::is_empty")]
     pub params: Object,
+}
+
+impl Query {
+    /// The value of a param of the view; nothing where it was not given.
+    ///
+    /// # Errors
+    /// A `bad_request` problem at the param, where it is of another kind.
+    pub fn param<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let value = self.params.get(name).filter(|value| !value.is_null());
+        let read = value.map(|value| serde_json::from_value(value.clone())).transpose();
+        read.map_err(|e| Problem::bad_request(format!("{e}.")).at(format!("params.{name}")))
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -149,4 +162,20 @@ pub struct Columns {
 pub enum Patch {
     Set { key: String, set: Object },
     Gone { key: String, gone: bool },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_param_is_read_or_named() {
+        let query: Query = serde_json::from_value(json!({"params": {"depth": 3, "from": null}})).unwrap();
+        assert_eq!(query.param::<u32>("depth"), Ok(Some(3)));
+        assert_eq!(query.param::<String>("from"), Ok(None));
+        assert_eq!(query.param::<String>("folder"), Ok(None));
+        let problem = query.param::<String>("depth").unwrap_err();
+        assert_eq!((problem.code, problem.field.as_deref()), (crate::Code::BadRequest, Some("params.depth")));
+    }
 }

@@ -173,6 +173,11 @@ fn tightened(setting: Option<&Setting>, name: &str, in_force: &Value, own: &Valu
     Ok(())
 }
 
+/// The variable of the environment that gives a setting to a module that runs alone.
+pub fn setting_variable(module: &str, setting: &str) -> String {
+    format!("BAILIWICK_{}_{}", module.replace('-', "_"), setting).to_uppercase()
+}
+
 fn is_list(kind: FieldType) -> bool {
     matches!(kind, FieldType::Tags | FieldType::Refs)
 }

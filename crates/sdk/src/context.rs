@@ -1,11 +1,12 @@
 //! What a function of a plugin is given: whom it runs for, and everything it may ask of the host.
 
 use crate::operation::Operation;
+use crate::runtime::has;
 use crate::{Fault, Result, Row, Rows, Stream};
 use abi::emit;
 use schema::{
-    CallMeta, ChannelOpen, EventsEmit, FilesDir, HostRequest, ListedMachine, MachinesList, Object, PeerCall, Progress,
-    Role, SecretsDelete, SecretsGet, SecretsSet, SettingsGet, Start,
+    Amount, CallMeta, ChannelOpen, EventsEmit, FEATURE_AMOUNT, FilesDir, HostRequest, ListedMachine, MachinesList,
+    Object, OpenConfig, PeerCall, Progress, Role, SecretsDelete, SecretsGet, SecretsSet, SettingsGet, Start,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +25,7 @@ const ROWS_OF_A_MESSAGE: usize = 128 * 1024;
 pub struct Ctx {
     pub(crate) op: Arc<Operation>,
     pub(crate) start: Arc<Start>,
-    pub(crate) role: Role,
+    pub(crate) host: Arc<OpenConfig>,
 }
 
 impl Ctx {
@@ -33,10 +34,17 @@ impl Ctx {
     /// # Errors
     /// It was cancelled.
     pub fn progress(&self, fraction: f64, text: impl Into<String>) -> Result<()> {
-        self.check()?;
-        let progress = Progress { fraction: Some(fraction.clamp(0.0, 1.0)), text: text.into() };
-        self.op.host.emit(self.op.id, emit::PROGRESS, 0, serde_json::to_vec(&progress)?);
-        Ok(())
+        self.tell(Progress { fraction: Some(fraction.clamp(0.0, 1.0)), text: text.into(), amount: None })
+    }
+
+    /// Tells how much is done, as `Amount::bytes(done).of(total)` or `Amount::items(done)`: whoever shows it makes rate
+    /// and time left of it. May be told as often as one likes; only the latest counts.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub fn amount(&self, amount: Amount, text: impl Into<String>) -> Result<()> {
+        let told = has(&self.host, FEATURE_AMOUNT).then_some(amount);
+        self.tell(Progress { fraction: amount.fraction(), text: text.into(), amount: told })
     }
 
     /// Tells what is going on where the end cannot be told.
@@ -44,10 +52,22 @@ impl Ctx {
     /// # Errors
     /// It was cancelled.
     pub fn doing(&self, text: impl Into<String>) -> Result<()> {
+        self.tell(Progress { fraction: None, text: text.into(), amount: None })
+    }
+
+    fn tell(&self, progress: Progress) -> Result<()> {
         self.check()?;
-        let progress = Progress { fraction: None, text: text.into() };
         self.op.host.emit(self.op.id, emit::PROGRESS, 0, serde_json::to_vec(&progress)?);
         Ok(())
+    }
+
+    /// Something of what was asked for is left out, and the rest goes on: once the function returns its result, the
+    /// command has not failed and not succeeded but ends as done in part, with this problem. May be said many times:
+    /// the first seven are told, and how many there were; for a whole list of them, say each by [`Ctx::warn`] and that
+    /// there are any by this. Where the command fails after all, they are among the causes. Has no meaning but in a
+    /// command.
+    pub fn in_part(&self, problem: impl Into<Fault>) {
+        self.op.left_out.note(problem.into().0);
     }
 
     pub fn is_cancelled(&self) -> bool {
@@ -274,7 +294,13 @@ impl Ctx {
 
     /// The role the plugin runs in here.
     pub fn role(&self) -> Role {
-        self.role
+        self.host.role
+    }
+
+    /// Whether both roles run in one process, for the person who started it, without a site: what the other role says
+    /// is then as good as what this one knows, and no machine but this one is meant.
+    pub fn is_standalone(&self) -> bool {
+        self.host.standalone
     }
 
     /// Short name of the command or type, id of the event, key of the channel.

@@ -13,6 +13,7 @@ mod context;
 mod credit;
 mod domain;
 mod fault;
+mod left_out;
 mod log;
 mod operation;
 mod row;
@@ -41,8 +42,8 @@ pub mod prelude {
         App, Args, Bytes, Cidr, Ctx, Mac, Percent, Result, Row, Seconds, Secret, Stream, Time, export, fault,
     };
     pub use schema::{
-        AnsweredBy, Cancel, Effect, FieldType, Needs, OnInterrupt, Query, Role, RowPage, Scope, StreamDirection,
-        TargetKind, Tone,
+        Amount, AnsweredBy, Cancel, Effect, FieldType, Needs, OnInterrupt, Query, Role, RowPage, Scope,
+        StreamDirection, TargetKind, Tone,
     };
     pub use serde_json::{Value, json};
     pub use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What the SDK keeps of one running operation: requests that wait, streams, credit for messages.
 
 use crate::credit::Credit;
+use crate::left_out::LeftOut;
 use crate::stream::{Direction, Stream, StreamState};
 use crate::{Fault, Result, fault};
 use abi::{HostObject, emit};
@@ -15,6 +16,7 @@ pub(crate) struct Operation {
     pub(crate) id: u64,
     pub(crate) host: HostObject,
     pub(crate) cancel: CancellationToken,
+    pub(crate) left_out: LeftOut,
     control: Credit,
     inner: Mutex<Inner>,
     offered: Notify,
@@ -42,6 +44,7 @@ impl Operation {
             id,
             host,
             cancel,
+            left_out: LeftOut::default(),
             control: Credit::new(),
             inner: Mutex::new(inner),
             offered: Notify::new(),

@@ -6,7 +6,7 @@ use crate::operation::Operation;
 use crate::{Ctx, Fault, Result, fault};
 use abi::{Buffer, HostObject, PluginVerbs, credit_of, emit, signal};
 use futures::future::{BoxFuture, FutureExt};
-use schema::{Code, MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, OpenConfig, Problem, Role, Start, is_deeper};
+use schema::{Code, FEATURE_IN_PART, InPart, MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, OpenConfig, Problem, Start, is_deeper};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -32,7 +32,7 @@ pub struct Running {
 struct Shared {
     app: App,
     host: HostObject,
-    role: Role,
+    config: Arc<OpenConfig>,
     operations: Mutex<HashMap<u64, Arc<Operation>>>,
     ended: Notify,
     stop: CancellationToken,
@@ -59,7 +59,7 @@ impl Running {
         let shared = Shared {
             app,
             host,
-            role: config.role,
+            config: Arc::new(config),
             operations: Mutex::default(),
             ended: Notify::new(),
             stop: CancellationToken::new(),
@@ -100,7 +100,7 @@ impl PluginVerbs for Running {
         self.handle.spawn(OPERATION.scope(op, async move {
             let result = carry_out(&operation, future).await;
             operation.close();
-            finish(&operation, result);
+            finish(&operation, &shared.config, result);
             shared.lock().remove(&op);
             shared.ended.notify_waiters();
         }));
@@ -168,11 +168,11 @@ impl Shared {
             }
         };
         let name = start.name.clone();
-        let ctx = Ctx { op: operation.clone(), start: Arc::new(start), role: self.role };
+        let ctx = Ctx { op: operation.clone(), start: Arc::new(start), host: self.config.clone() };
         let handler = match method {
             "command.invoke" => self.app.commands.get(&name),
             "query" => self.app.queries.get(&name),
-            "service.run" => self.app.services.get(&self.role),
+            "service.run" => self.app.services.get(&self.config.role),
             "configure" => self.app.configure.as_ref(),
             "event" => self.app.events.as_ref(),
             "peer.call" => self.app.peer.as_ref(),
@@ -225,8 +225,27 @@ async fn carry_out(operation: &Operation, future: BoxFuture<'static, Result<Valu
     }
 }
 
-fn finish(operation: &Operation, result: Result<Value>) {
-    let written = result.and_then(|value| Ok(serde_json::to_vec(&value)?));
+/// Whether the host has a feature.
+pub(crate) fn has(host: &OpenConfig, feature: &str) -> bool {
+    host.features.iter().any(|known| known == feature)
+}
+
+fn finish(operation: &Operation, host: &OpenConfig, result: Result<Value>) {
+    let (mut kind, left_out) = (emit::DONE, operation.left_out.take());
+    let written = match (result, left_out) {
+        (Ok(result), Some(problem)) if has(host, FEATURE_IN_PART) => {
+            kind = emit::PART;
+            serde_json::to_vec(&InPart { result, problem }).map_err(Fault::from)
+        }
+        (Ok(result), Some(problem)) => {
+            // This host knows no end but a good and a bad one: a warning says what the end cannot.
+            tracing::warn!("{problem}");
+            serde_json::to_vec(&result).map_err(Fault::from)
+        }
+        (Ok(result), None) => serde_json::to_vec(&result).map_err(Fault::from),
+        (Err(fault), None) => Err(fault),
+        (Err(fault), Some(problem)) => Err(Fault(fault.0.caused_by(problem))),
+    };
     let fits = written.and_then(|data| match data.len() {
         0..=MAX_PAYLOAD if is_deeper(&data, MAX_PAYLOAD_DEPTH) => {
             Err(fault(Code::Quota, format!("a result is nested deeper than {MAX_PAYLOAD_DEPTH} levels.")))
@@ -235,7 +254,7 @@ fn finish(operation: &Operation, result: Result<Value>) {
         bytes => Err(fault(Code::Quota, format!("a result of {bytes} bytes is longer than {}.", MAX_PAYLOAD))),
     });
     let (kind, data) = match fits {
-        Ok(data) => (emit::DONE, data),
+        Ok(data) => (kind, data),
         Err(fault) => (emit::FAULT, serde_json::to_vec(&fault.0).unwrap_or_default()),
     };
     operation.host.emit(operation.id, kind, 0, data);

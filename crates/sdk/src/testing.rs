@@ -5,8 +5,8 @@ use crate::app::App;
 use crate::runtime::Running;
 use abi::{Buffer, HostVerbs, PluginVerbs, credit_arg, emit, host_object, signal};
 use schema::{
-    CallMeta, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, Object, OpenConfig, Problem, Progress, Publish,
-    PublishMode, Published, Reply, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet,
+    CallMeta, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, InPart, Object, OpenConfig, Problem, Progress,
+    Publish, PublishMode, Published, Reply, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet,
     SettingsGet, Start,
 };
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub struct TestHost {
     next: AtomicU64,
 }
 
-/// What a run ended with, and what it told on the way.
+/// What a run ended with, and what it told on the way. One that was done in part has both a result and a problem.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub result: Option<Value>,
@@ -68,6 +68,18 @@ impl TestHost {
     /// # Panics
     /// As for [`TestHost::new`].
     pub fn in_role(app: App, role: Role) -> TestHost {
+        TestHost::open(app, role, false)
+    }
+
+    /// Opens `app` in this role as when it runs alone.
+    ///
+    /// # Panics
+    /// As for [`TestHost::new`].
+    pub fn standalone(app: App, role: Role) -> TestHost {
+        TestHost::open(app, role, true)
+    }
+
+    fn open(app: App, role: Role, standalone: bool) -> TestHost {
         let faults = app.check();
         assert!(faults.is_empty(), "the manifest is wrong: {faults:?}");
         let state = Arc::new(State::default());
@@ -76,9 +88,10 @@ impl TestHost {
         let config = OpenConfig {
             role,
             host: "test".to_owned(),
-            features: Vec::new(),
+            features: schema::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
             settings: Object::new(),
             files: String::new(),
+            standalone,
         };
         let config = serde_json::to_vec(&config).expect("a configuration is plain data");
         let plugin = match Running::open(app, host_object(state.clone()), &config) {
@@ -132,6 +145,11 @@ impl TestHost {
                 }
                 emit::DONE => {
                     outcome.result = Some(value);
+                    return outcome;
+                }
+                emit::PART => {
+                    let InPart { result, problem } = serde_json::from_value(value).expect("the SDK wrote it");
+                    (outcome.result, outcome.problem) = (Some(result), Some(problem));
                     return outcome;
                 }
                 emit::FAULT => {

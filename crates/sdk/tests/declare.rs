@@ -133,3 +133,53 @@ fn a_panic_is_a_problem_with_its_place() {
     assert_eq!(problem.code, Code::Panic);
     assert!(problem.message.starts_with("toner sensor exploded (") && problem.message.contains("declare.rs:"));
 }
+
+#[derive(Args)]
+struct Visit {
+    missing: u64,
+    fail: bool,
+}
+
+async fn visit(ctx: Ctx, args: Visit) -> Result<bool> {
+    ctx.amount(Amount::items(1).of(4), "one")?;
+    ctx.amount(Amount::bytes(7), "seven")?;
+    for n in 0..args.missing {
+        ctx.in_part(fault(Code::NotFound, format!("there is no {n}.")));
+    }
+    if args.fail { Err(fault(Code::Conflict, "no.")) } else { Ok(ctx.is_standalone()) }
+}
+
+fn visits() -> App {
+    App::new("com.acme.visits").version("1").command("visit", "Visit", visit)
+}
+
+#[test]
+fn what_is_left_out_comes_with_the_result_and_what_fails_has_it_as_a_cause() {
+    let host = TestHost::new(visits());
+    let run = |missing: u64, fail: bool| host.run("visit", json!({"missing": missing, "fail": fail}));
+    let whole = run(0, false);
+    assert_eq!((whole.result, whole.problem), (Some(json!(false)), None));
+    let part = run(2, false);
+    assert_eq!(part.result, Some(json!(false)));
+    let problem = part.problem.unwrap();
+    assert_eq!((problem.message.as_str(), problem.causes.len()), ("2 things were left out.", 2));
+    let failed = run(1, true);
+    assert_eq!(failed.result, None);
+    let problem = failed.problem.unwrap();
+    assert_eq!((problem.code, problem.causes[0].message.as_str()), (Code::Conflict, "there is no 0."));
+}
+
+#[test]
+fn progress_tells_amounts_and_the_share_they_make() {
+    let told = TestHost::new(visits()).run("visit", json!({"missing": 0, "fail": false})).progress;
+    let told: Vec<_> = told.into_iter().map(|told| (told.fraction, told.amount)).collect();
+    assert_eq!(told, [(Some(0.25), Some(Amount::items(1).of(4))), (None, Some(Amount::bytes(7)))]);
+}
+
+#[test]
+fn a_plugin_knows_whether_it_runs_alone() {
+    let input = json!({"missing": 0, "fail": false});
+    for role in [Role::Machine, Role::Administrator] {
+        assert_eq!(TestHost::standalone(visits(), role).run("visit", input.clone()).result, Some(json!(true)));
+    }
+}

@@ -2,17 +2,26 @@
 //!
 //! `bailiwick <plugin> <view>` lists rows, `bailiwick <plugin> <command>` runs. Where a view and a command have the same
 //! id the command has the word and the view is `list-<id>`. [`build`] makes the words, [`parse`] says what was asked
-//! for, [`render`] prints rows. Nothing here talks to a server or a terminal.
+//! for, [`render`] prints rows, [`Meter`] tells how far a command is. [`alone`] and [`parse_alone`] are the same for a
+//! module that runs alone: without machines to name, and with its settings as options. Nothing here talks to a server
+//! or a terminal.
 
+mod alone;
 mod build;
+mod command;
 mod flags;
+mod meter;
 mod parse;
 mod render;
+mod settings;
 mod text;
 
+pub use alone::{alone, free_word, parse_alone};
 pub use build::{build, plugin_command};
+pub use meter::Meter;
 pub use parse::{CommandCall, Invocation, SecretPrompt, ViewCall, parse};
 pub use render::{Page, render};
+pub use settings::{GivenSettings, given_settings, with_settings};
 pub use text::cell;
 
 /// What rows are printed as.
@@ -42,6 +51,15 @@ impl Format {
 
     pub fn parse(name: &str) -> Option<Format> {
         Format::ALL.into_iter().find(|format| format.as_str() == name)
+    }
+}
+
+/// What stands before the words of a module.
+fn program(manifest: &schema::Manifest, mode: schema::Mode) -> String {
+    let name = &manifest.plugin.name;
+    match mode {
+        schema::Mode::Managed => format!("bailiwick {name}"),
+        schema::Mode::Standalone => format!("bailiwick-{name}"),
     }
 }
 

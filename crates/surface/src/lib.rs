@@ -8,7 +8,9 @@ mod input;
 pub mod openapi;
 mod output;
 mod shape;
+mod typed;
 
 pub use input::validate_input;
 pub use output::validate_output;
 pub use shape::{Column, Shape};
+pub use typed::setting_value;

@@ -254,7 +254,7 @@ pub(crate) async fn follow(operation: &mut Operation) -> (Vec<OpEvent>, Result<V
     loop {
         match operation.next().await.unwrap() {
             OpEvent::Done(value) => return (events, Ok(value)),
-            OpEvent::Fault(problem) => return (events, Err(problem)),
+            OpEvent::Part(_, problem) | OpEvent::Fault(problem) => return (events, Err(problem)),
             event => events.push(event),
         }
     }

@@ -19,6 +19,7 @@ async fn transcript(mut operation: Operation) -> String {
             OpEvent::Warn(problem) => format!("warn {}", json!(problem)),
             OpEvent::Checkpoint(value) => format!("checkpoint {}", short(&value)),
             OpEvent::Done(value) => format!("done {value}"),
+            OpEvent::Part(value, problem) => format!("part {value} but {}", json!(problem)),
             OpEvent::Fault(problem) => format!("fault {}", json!(problem)),
             OpEvent::Open { name, duplex } => {
                 streams.push(tokio::spawn(exchange(duplex)));
@@ -99,6 +100,9 @@ async fn everything(transport: Transport, name: &str) -> String {
         ("count", json!({"to": 5})),
         ("chatter", json!({})),
         ("services", json!({})),
+        ("visit", json!({"places": ["a", "b"]})),
+        ("visit", json!({"places": ["a", "no-b", "no-c"]})),
+        ("visit", json!({"places": ["no-a", "hopeless"]})),
         ("publish", json!({"notes": 5})),
         ("publish", json!({"notes": 40_000})),
         ("send", json!({"bytes": 3_000_001, "piece": 10_007})),
@@ -175,6 +179,7 @@ async fn both_transports_tell_the_same_byte_for_byte_under_any_name() {
         r#""heard":{"message":"psst"}"#,
         r#""code":"panic","message":"asked to panic"#,
         r#""secrets":["s3cret",null]"#,
+        r#"part {"visited":["a"],"standalone":false} but {"code":"not_found","message":"2 things were left out.""#,
     ] {
         assert!(here.contains(part), "{part} is not told in\n{here}");
     }

@@ -3,6 +3,7 @@
 //! Nothing here knows the insides of the product: it uses the command line, HTTP and WebSocket like anybody else. Only the
 //! tests of crashes read what was stored, to prove in which phase a job was.
 
+pub mod alone;
 pub mod client;
 pub mod effects;
 pub mod inside;
@@ -14,6 +15,7 @@ pub mod socket;
 pub mod tls;
 pub mod wait;
 
+pub use alone::Alone;
 pub use client::{Client, Reply};
 pub use inside::Case;
 pub use network::{Machine, Network};

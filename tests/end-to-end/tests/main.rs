@@ -11,6 +11,7 @@ mod jobs;
 mod machines;
 mod operators;
 mod plugins;
+mod standalone;
 mod streams;
 mod surface;
 mod trust;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         crash::cases(),
         streams::cases(),
         surface::cases(),
+        standalone::cases(),
         audit::cases(),
         operators::cases(),
         bad_input::cases(),

@@ -57,6 +57,7 @@ pub(super) fn prepare(
     let snapshot = app.modules.current();
     let (manifest, view) = snapshot.view(name, view)?;
     caller.may(&identity::view_permission(manifest, view))?;
+    check_params(view, query)?;
     let type_id = match &view.of {
         Some(of) => manifest.type_id(of),
         None => return Err(Problem::not_found(format!("the view {} has no rows.", view.id))),
@@ -72,6 +73,25 @@ pub(super) fn prepare(
         type_id,
     };
     Ok((snapshot.clone(), asked))
+}
+
+/// Params are those that the view declares, of their kind; `machine` says who answers.
+fn check_params(view: &View, query: &Query) -> Result<(), Problem> {
+    for (name, value) in &query.params {
+        let at = format!("params.{}", schema::neutral_text(name));
+        match view.params.get(name) {
+            Some(field) => schema::check_value(&at, field, value)?,
+            None if name == "machine" => {}
+            None => {
+                let known: Vec<&str> = view.params.keys().map(String::as_str).collect();
+                let problem = Problem::bad_request(format!("the view {} has no such param.", view.id)).at(at);
+                let all =
+                    if known.is_empty() { "It has none.".to_owned() } else { format!("It has {}.", known.join(", ")) };
+                return Err(problem.fix(all));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn merged(view: &View, query: &Query) -> Query {
@@ -176,5 +196,25 @@ impl App {
     pub(crate) async fn machine_id(&self, id_or_name: String) -> Result<MachineId, Problem> {
         use fleet::Lookup as _;
         Ok(self.database.read(move |store| Ok(store.find_machine(&id_or_name)?.id)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn params_are_those_of_the_view() {
+        let view = json!({"id": "files", "kind": "table", "title": "Files", "of": "file",
+            "params": {"depth": {"title": "Depth", "type": "int"}}});
+        let view: View = serde_json::from_value(view).unwrap();
+        let refused = |params: Value| {
+            let query: Query = serde_json::from_value(json!({"params": params})).unwrap();
+            check_params(&view, &query).err().map(|problem| problem.to_string())
+        };
+        assert_eq!(refused(json!({"depth": 3, "machine": "m1"})), None);
+        assert_eq!(refused(json!({"depth": "x"})).unwrap(), "params.depth: expected a whole number, not \"x\".");
+        let unknown = refused(json!({"dept": 3})).unwrap();
+        assert_eq!(unknown, "params.dept: the view files has no such param. It has depth.");
     }
 }

@@ -31,6 +31,8 @@ const STREAM_WAIT: Duration = Duration::from_secs(10);
 struct Talk {
     core: Arc<Core>,
     heartbeat: Duration,
+    /// What the administrator understands besides the version that was agreed on.
+    features: Vec<String>,
     /// The administrator's time when the session began, and our own then.
     time: (Timestamp, Instant),
     /// Highest entry of the spool that was acknowledged in this session.
@@ -53,8 +55,9 @@ pub(super) async fn run(
     let time = (welcome.time.parse().unwrap_or_else(|_| Timestamp::now()), Instant::now());
     let over = core.stop.child_token();
     let (stored, renewing) = (AtomicU64::new(0), AtomicBool::new(false));
-    let (core, calls) = (Arc::clone(core), Mutex::default());
-    let talk = Arc::new(Talk { core: Arc::clone(&core), heartbeat, time, stored, renewing, calls, over: over.clone() });
+    let (core, calls, features) = (Arc::clone(core), Mutex::default(), welcome.features);
+    let talk = Talk { core: Arc::clone(&core), heartbeat, features, time, stored, renewing, calls, over: over.clone() };
+    let talk = Arc::new(talk);
     core.outbox.connected();
     let sections = core.with_journal(Journal::section_hashes).await?;
     if !sections.is_empty() {
@@ -123,6 +126,7 @@ impl Talk {
 
     /// Sends a message. One that does not fit into a frame never will, and must not end every session.
     async fn put(&self, sender: &mut Sender, message: FromAgent) -> Result<(), Over> {
+        let message = message.for_features(&self.features);
         match sender.send(Kind::Message, &message).await {
             Err(LinkError::Frame(error)) => self.give_up(message, &error).await,
             sent => Ok(sent?),

@@ -97,7 +97,11 @@ impl World {
             11..=14 => self.deliver_up(n),
             15..=16 => self.agent_step(n, |agent| agent.start()),
             17 => {
-                let state = if self.random.once_in(5) { JobState::Failed } else { JobState::Succeeded };
+                let state = match self.random.below(10) {
+                    0..=1 => JobState::Failed,
+                    2 => JobState::Incomplete,
+                    _ => JobState::Succeeded,
+                };
                 self.agent_step(n, move |agent| agent.finish(state));
             }
             18 => self.run_here(),
@@ -331,7 +335,7 @@ impl World {
         let event = match said {
             FromAgent::Accepted => Event::Accepted,
             FromAgent::Started => Event::Started,
-            FromAgent::Progress => Event::Progress(Progress { fraction: Some(0.5), text: String::new() }),
+            FromAgent::Progress => Event::Progress(Progress { fraction: Some(0.5), ..Progress::default() }),
             FromAgent::Finished(state) => Event::Finished(Outcome { state, result: None, problem: None }),
             FromAgent::CancelledUnknown => {
                 let problem = Some(Problem::not_found("it never arrived."));

@@ -67,6 +67,7 @@ impl Supervisor {
             features: schema::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
             settings: schema::Object::new(),
             files: files.display().to_string(),
+            standalone: self.shared.config.standalone,
         }
     }
 
@@ -119,7 +120,8 @@ impl Supervisor {
         let (config, plugin) = (&self.shared.config, &self.found.manifest.plugin);
         let Some(program) = &config.runner else { return Err(End::Failed(aborts())) };
         let needs = plugin.needs.get(&self.role()).cloned().unwrap_or_default();
-        grants::check(&config.state_dir, &plugin.name, &needs, config.limits.memory_mib).map_err(End::Failed)?;
+        let needs = grants::check(&config.state_dir, &plugin.name, &needs, config.limits.memory_mib);
+        let needs = needs.map_err(End::Failed)?;
         let account = self.account()?;
         let setup = Setup {
             library: self.found.stored.path.clone(),
@@ -275,7 +277,7 @@ impl Supervisor {
         let mut operation = begun.ok_or_else(|| Problem::new(Code::Unavailable, "the plugin is being stopped."))?;
         while let Some(event) = operation.next().await {
             match event {
-                OpEvent::Done(_) => return Ok(()),
+                OpEvent::Done(_) | OpEvent::Part(..) => return Ok(()),
                 OpEvent::Fault(problem) => return Err(problem),
                 OpEvent::Warn(problem) => {
                     let record = json!({"message": problem.to_string(), "problem": problem});

@@ -44,6 +44,13 @@ struct State {
     over: bool,
 }
 
+/// How an operation ended.
+pub(super) enum Ended {
+    Done(Value),
+    Part(Value, Problem),
+    Fault(Problem),
+}
+
 /// A stream as the host keeps it.
 pub(super) struct HostStream {
     /// What the plugin may still send.
@@ -189,15 +196,16 @@ impl Op {
     }
 
     /// Ends it; false where it had ended.
-    pub(super) fn end(&self, result: Result<Value, Problem>) -> bool {
+    pub(super) fn end(&self, ended: Ended) -> bool {
         {
             let mut state = self.state.lock();
             if std::mem::replace(&mut state.over, true) {
                 return false;
             }
-            let event = match result {
-                Ok(value) => OpEvent::Done(value),
-                Err(mut problem) => {
+            let event = match ended {
+                Ended::Done(value) => OpEvent::Done(value),
+                Ended::Part(value, problem) => OpEvent::Part(value, problem),
+                Ended::Fault(mut problem) => {
                     // Its host knows why it was stopped; the plugin does not.
                     let why = match state.stopping {
                         Some(Code::Deadline) => Some(Problem::new(Code::Deadline, "it took longer than it may.")),

@@ -39,7 +39,8 @@ fn plain_within(mut problem: Problem, left: &mut usize) -> Problem {
 }
 
 pub(super) fn plain_progress(progress: Progress) -> Progress {
-    Progress { fraction: progress.fraction.map(|f| f.clamp(0.0, 1.0)), text: one_line(&progress.text) }
+    let fraction = progress.fraction.map(|f| f.clamp(0.0, 1.0));
+    Progress { fraction, text: one_line(&progress.text), amount: progress.amount }
 }
 
 pub(super) fn cut_off() -> Problem {

@@ -1,6 +1,6 @@
 //! How input properties become flags. The same walk makes the flags and reads them back.
 
-use schema::{Command, FieldType, InputProperty, InputSchema, TargetKind};
+use schema::{CliHints, Command, FieldType, InputProperty, InputSchema, TargetKind};
 use std::collections::BTreeSet;
 
 /// Words that every command has already.
@@ -22,6 +22,9 @@ pub(super) struct Flag<'a> {
 pub(super) enum Place {
     Flag,
     Position(usize),
+    /// The last position, which takes any number of words; options may stand before, between and after them.
+    Many(usize),
+    /// Everything from its first word on, whatever it looks like.
     Rest,
 }
 
@@ -29,6 +32,15 @@ impl Flag<'_> {
     /// Id of the argument in clap, which no property name can collide with.
     pub(super) fn id(&self) -> String {
         format!("input:{}", self.path.join("\u{0}"))
+    }
+
+    /// Id of the option that takes the same one by one, where the place takes several words.
+    pub(super) fn option_id(&self) -> String {
+        format!("option:{}", self.path.join("\u{0}"))
+    }
+
+    pub(super) fn takes_many(&self) -> bool {
+        matches!(self.place, Place::Many(_) | Place::Rest)
     }
 
     pub(super) fn is_secret(&self) -> bool {
@@ -58,6 +70,7 @@ pub(super) fn flags<'a>(command: &'a Command, input: &'a InputSchema) -> Vec<Fla
         let position = hints.positional.iter().position(|p| p == name);
         let place = match position {
             _ if hints.trailing.as_deref() == Some(name) => Place::Rest,
+            Some(n) if property.base_kind() == "array" && is_last(&hints, n) => Place::Many(n),
             Some(n) => Place::Position(n),
             None => Place::Flag,
         };
@@ -76,11 +89,20 @@ pub(super) fn flags<'a>(command: &'a Command, input: &'a InputSchema) -> Vec<Fla
     found
 }
 
-/// A word for `name` that no other flag has.
-fn free(used: &mut BTreeSet<String>, name: &str) -> String {
+fn is_last(hints: &CliHints, n: usize) -> bool {
+    hints.trailing.is_none() && n + 1 == hints.positional.len()
+}
+
+/// The word of a flag for something of this name.
+pub(super) fn word_of(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
     let word: String = name.chars().map(plain).take(60).collect();
-    let word = word.trim_matches(['-', '.']).to_owned();
+    word.trim_matches(['-', '.']).to_owned()
+}
+
+/// A word for `name` that no other flag has.
+fn free(used: &mut BTreeSet<String>, name: &str) -> String {
+    let word = word_of(name);
     let mut candidate = if word.is_empty() { "value".to_owned() } else { word.clone() };
     if used.contains(&candidate) {
         candidate = format!("input-{word}");

@@ -1,12 +1,15 @@
 //! What was asked for, from what clap matched.
 
 use super::Format;
-use super::build::{Entry, asks_a_machine, chosen};
+use super::build::{Entry, asks_a_machine, chosen, param_id, position_id};
 use super::flags::{Flag, Place, flags};
 use crate::shape::{Shape, nearest};
+use crate::typed::{plain_number, typed};
 use clap::ArgMatches;
-use schema::{Field, Filter, InputProperty, InputSchema, Manifest, Object, Op, Problem, Query, View, ViewKind};
-use serde_json::{Number, Value};
+use schema::{
+    Field, Filter, InputProperty, InputSchema, Manifest, Mode, Object, Op, Problem, Query, View, ViewKind, check_value,
+};
+use serde_json::Value;
 
 /// A view to print or a command to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,12 +64,24 @@ pub struct SecretPrompt {
 /// # Errors
 /// A `bad_request` problem for a filter or value that cannot be read.
 pub fn parse(manifests: &[Manifest], matches: &ArgMatches) -> Result<Option<Invocation>, Problem> {
-    match chosen(manifests, matches) {
+    let Some((plugin, below)) = matches.subcommand() else { return Ok(None) };
+    let Some(manifest) = manifests.iter().find(|manifest| manifest.plugin.name == plugin) else { return Ok(None) };
+    parse_below(manifests, manifest, below, Mode::Managed)
+}
+
+/// What was asked for below the word of one module.
+pub(super) fn parse_below(
+    manifests: &[Manifest],
+    manifest: &Manifest,
+    matches: &ArgMatches,
+    mode: Mode,
+) -> Result<Option<Invocation>, Problem> {
+    match chosen(manifest, matches, mode) {
         None => Ok(None),
-        Some((manifest, Entry::View(view), matches)) => {
+        Some((Entry::View(view), matches)) => {
             parse_view(manifests, manifest, view, matches).map(|call| Some(Invocation::View(call)))
         }
-        Some((manifest, Entry::Command(command), matches)) => {
+        Some((Entry::Command(command), matches)) => {
             parse_command(manifest, command, matches).map(|call| Some(Invocation::Command(call)))
         }
     }
@@ -81,7 +96,7 @@ fn text(matches: &ArgMatches, id: &str) -> Option<String> {
     matches.try_get_one::<String>(id).ok().flatten().cloned()
 }
 
-fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
+pub(super) fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
     matches.try_get_many::<String>(id).ok().flatten().into_iter().flatten().cloned().collect()
 }
 
@@ -112,12 +127,17 @@ fn parse_view(
         query.fields = Some(fields);
     }
     for (name, field) in &view.params {
-        if let Some(given) = text(matches, &format!("param:{name}")) {
-            query.params.insert(name.clone(), filter_value(field, &given));
+        let mut given = texts(matches, &param_id(name));
+        given.extend(texts(matches, &position_id(name)));
+        let mut values = given.iter().map(|word| typed(field.kind, word));
+        let value = if field.many { (!given.is_empty()).then(|| values.collect()) } else { values.next_back() };
+        if let Some(value) = value {
+            check_value(name, field, &value)?;
+            query.params.insert(name.clone(), value);
         }
     }
-    if asks_a_machine(manifest, view) {
-        query.params.insert("machine".to_owned(), text(matches, "machine").into());
+    if let Some(machine) = text(matches, "machine").filter(|_| asks_a_machine(manifest, view)) {
+        query.params.insert("machine".to_owned(), machine.into());
     }
     Ok(ViewCall {
         plugin: manifest.plugin.name.clone(),
@@ -169,7 +189,7 @@ fn parse_filter(condition: &str, shape: Option<&Shape>) -> Result<Filter, Proble
             Problem::bad_request(format!("{} is not a comparison.", schema::neutral_text(rest))).at("where")
         })?;
     let field = known(name, shape, "where")?;
-    let one = |value: &str| field.map_or_else(|| Value::from(value), |field| filter_value(field, value));
+    let one = |value: &str| field.map_or_else(|| Value::from(value), |field| typed(field.kind, value));
     let (op, value) = match op {
         Op::Eq if value.is_empty() => (Op::Empty, Value::Null),
         Op::Eq if value.contains(',') => (Op::In, value.split(',').map(one).collect()),
@@ -180,53 +200,12 @@ fn parse_filter(condition: &str, shape: Option<&Shape>) -> Result<Filter, Proble
     Ok(Filter { field: name.to_owned(), op, value })
 }
 
-/// A typed word as a value of the field: `90%`, `8GiB` and `15m` are numbers where the field is one.
-fn filter_value(field: &Field, word: &str) -> Value {
-    use schema::FieldType::{Bool, Bytes, Duration, Percent, Rate};
-    if field.kind == Bool {
-        return match word {
-            "true" | "yes" => true.into(),
-            "false" | "no" => false.into(),
-            other => other.into(),
-        };
-    }
-    if !field.kind.is_number() {
-        return word.into();
-    }
-    let digits = word.find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c))).unwrap_or(word.len());
-    let (number, unit) = word.split_at(digits);
-    let factor = match (field.kind, unit.to_ascii_lowercase().as_str()) {
-        (_, "") | (Percent, "%") => 1.0,
-        (Bytes | Rate, unit) => match unit.trim_end_matches('b').trim_end_matches('i') {
-            "" => 1.0,
-            "k" => 1024.0,
-            "m" => 1024.0 * 1024.0,
-            "g" => 1024f64.powi(3),
-            "t" => 1024f64.powi(4),
-            "p" => 1024f64.powi(5),
-            _ => return word.into(),
-        },
-        (Duration, "s") => 1.0,
-        (Duration, "m" | "min") => 60.0,
-        (Duration, "h") => 3600.0,
-        (Duration, "d") => 86400.0,
-        _ => return word.into(),
-    };
-    number.parse::<f64>().map_or_else(|_| word.into(), |n| number_value(n * factor))
-}
-
-fn number_value(n: f64) -> Value {
-    if n.fract() == 0.0 && n.abs() < 9_007_199_254_740_992.0 {
-        return Value::from(n as i64);
-    }
-    Number::from_f64(n).map_or(Value::Null, Value::Number)
-}
-
 fn parse_command(manifest: &Manifest, command: &schema::Command, matches: &ArgMatches) -> Result<CommandCall, Problem> {
     let schema = InputSchema::read(&command.input)?;
     let (mut input, mut prompts) = (Object::new(), Vec::new());
     for flag in flags(command, &schema) {
-        let given = texts(matches, &flag.id());
+        let mut given = texts(matches, &flag.option_id());
+        given.extend(texts(matches, &flag.id()));
         let asked = flag.is_secret() && (given == ["-"] || given.is_empty() && flag.required);
         if asked {
             let title = flag.property.title.clone().unwrap_or_else(|| flag.long.clone());
@@ -295,22 +274,21 @@ fn flag_value(flag: &Flag<'_>, given: &[String]) -> Result<Value, Problem> {
 
 /// A word as the kind of value that the property is. What does not fit stays a text, for the schema to refuse.
 fn word_value(property: &InputProperty, word: &str, at: &str) -> Result<Value, Problem> {
-    let typed = property.choices.iter().chain(property.one_of.iter().map(|c| &c.constant));
-    if let Some(choice) = typed.into_iter().find(|c| !c.is_string() && *word == c.to_string()) {
+    let choices = property.choices.iter().chain(property.one_of.iter().map(|c| &c.constant));
+    if let Some(choice) = choices.into_iter().find(|c| !c.is_string() && *word == c.to_string()) {
         return Ok(choice.clone());
     }
-    Ok(match property.base_kind() {
-        "integer" => word.parse::<i64>().map(Value::from).or_else(|_| word.parse::<u64>().map(Value::from)),
-        "number" => Ok(word.parse::<f64>().map_or_else(|_| word.into(), number_value)),
-        "boolean" => Ok(word.parse::<bool>().map_or_else(|_| word.into(), Value::from)),
-        "array" | "object" => {
+    Ok(match (property.base_kind(), property.domain) {
+        ("integer" | "number", Some(domain)) if domain.is_number() => typed(domain, word),
+        ("integer" | "number", _) => plain_number(word).unwrap_or_else(|| word.into()),
+        ("boolean", _) => word.parse::<bool>().map_or_else(|_| word.into(), Value::from),
+        ("array" | "object", _) => {
             return serde_json::from_str(word).map_err(|e| {
                 Problem::bad_request(format!("this is not JSON: {e}."))
                     .at(at)
                     .fix("Give lists and objects as JSON here.")
             });
         }
-        _ => Ok(word.into()),
-    }
-    .unwrap_or_else(|_| word.into()))
+        _ => word.into(),
+    })
 }

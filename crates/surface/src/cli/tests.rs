@@ -35,17 +35,20 @@ fn view(line: &[&str]) -> ViewCall {
 #[test]
 fn help_comes_from_the_manifest() {
     let mut text = String::new();
-    for path in [vec![], vec!["scan"], vec!["forget"], vec!["printers"], vec!["printer"], vec!["list-scan"]] {
-        let mut line = command_line();
-        let mut at = line.find_subcommand_mut("printers").unwrap();
-        for word in &path {
-            at = at.find_subcommand_mut(word).unwrap();
-        }
-        let help =
-            at.clone().bin_name(format!("bailiwick printers {}", path.join(" "))).term_width(100).render_long_help();
-        text.push_str(&format!("$ bailiwick printers {} --help\n{help}\n", path.join(" ")));
+    for path in ["", "scan", "forget", "print", "printers", "printer", "list-scan", "jobs"] {
+        text.push_str(&help("bailiwick printers", command_line().find_subcommand("printers").unwrap(), path));
+    }
+    for path in ["", "print", "printers", "jobs"] {
+        text.push_str(&help("bailiwick-printers", &alone(&manifests()[0]), path));
     }
     expectorate::assert_contents("tests/help.txt", &text);
+}
+
+fn help(program: &str, command: &clap::Command, word: &str) -> String {
+    let at = if word.is_empty() { command } else { command.find_subcommand(word).unwrap() };
+    let line = format!("{program} {word}").trim().to_owned();
+    let help = at.clone().bin_name(line.clone()).term_width(100).render_long_help();
+    format!("$ {line} --help\n{help}\n")
 }
 
 #[test]
@@ -89,6 +92,101 @@ fn the_rest_of_the_line_is_one_property_even_with_dashes() {
     assert!(call.yes && call.machines.is_empty(), "the property is not the target");
     let dry = command(&["forget", "--dry-run", "a"]);
     assert_eq!((dry.command.as_str(), dry.dry_run, dry.wait), ("would-forget", true, true));
+}
+
+#[test]
+fn a_list_that_comes_last_stands_among_options_and_is_an_option_too() {
+    let expected = json!({"copies": 2, "file": ["a", "b"], "size": 4096});
+    for line in [
+        &["print", "2", "a", "b", "--size", "4KiB"][..],
+        &["print", "--size=4KiB", "2", "a", "--machine", "m", "b"],
+        &["print", "2", "--file", "a", "--file", "b", "--size", "4096"],
+        &["print", "2", "b", "--file", "a", "--size", "4k"],
+    ] {
+        assert_eq!(Value::Object(command(line).input), expected, "{line:?}");
+    }
+    assert_eq!(command(&["print", "2", "--", "-x"]).input["file"], json!(["-x"]));
+    let missing = command_line().try_get_matches_from(["bailiwick", "printers", "print", "2"]).unwrap_err();
+    assert!(missing.to_string().contains("FILE"), "{missing}");
+    let call = command(&["forget", "--yes", "--serials", "a", "--serials", "b", "--machine", "m1"]);
+    assert_eq!(Value::Object(call.input), json!({"serials": ["a", "b"], "machine": "m1"}));
+}
+
+#[test]
+fn params_of_a_view_are_options_and_stand_where_the_manifest_says() {
+    let expected = json!({"printer": "p1", "states": ["held", "done"], "size_from": 1024, "machine": "m"});
+    for line in [
+        &["jobs", "--machine", "m", "p1", "held", "done", "--size-from", "1KiB"][..],
+        &["jobs", "--machine", "m", "--printer", "p1", "--states", "held", "--states", "done", "--size-from", "1k"],
+    ] {
+        assert_eq!(json!(view(line).query.params), expected, "{line:?}");
+    }
+    assert_eq!(json!(view(&["jobs", "--machine", "m"]).query.params), json!({"machine": "m"}));
+    let error = parsed(&["jobs", "--machine", "m", "--size-from", "little"]).unwrap_err().to_string();
+    assert_eq!(error, "size_from: expected a number from 0 up, not \"little\".");
+}
+
+fn by_itself(line: &[&str]) -> Result<(Invocation, GivenSettings), Problem> {
+    let manifest = manifests().remove(0);
+    let words = ["bailiwick-printers"].into_iter().chain(line.iter().copied());
+    let matches = alone(&manifest).try_get_matches_from(words).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+    parse_alone(&manifest, &matches).map(Option::unwrap)
+}
+
+fn settings(line: &[&str]) -> Value {
+    Value::Object(by_itself(line).unwrap().1.values)
+}
+
+#[test]
+fn the_settings_of_a_module_alone_are_options_of_its_words() {
+    let all = [
+        "printers",
+        "--queue",
+        "q",
+        "--paper-sizes",
+        "a4",
+        "--paper-sizes",
+        "a,5",
+        "--setting-limit",
+        "2MiB",
+        "--colour",
+    ];
+    let expected = json!({"queue": "q", "paper_sizes": ["a4", "a,5"], "limit": 2_097_152, "colour": true});
+    assert_eq!(settings(&all), expected);
+    assert_eq!(settings(&["forget", "--limit", "1", "--colour=no", "x"]), json!({"limit": 1, "colour": false}));
+    // The command has a queue of its own, and with that word it is meant.
+    let (asked, given) = by_itself(&["print", "2", "a", "--queue", "own"]).unwrap();
+    let Invocation::Command(call) = asked else { panic!("{asked:?}") };
+    assert_eq!((&call.input["queue"], given.values.len()), (&json!("own"), 0));
+    let error = by_itself(&["printers", "--setting-limit", "huge"]).unwrap_err().to_string();
+    assert_eq!(error, "limit: expected a number from 0 up, not \"huge\".");
+}
+
+#[test]
+fn a_secret_setting_never_stands_on_the_line() {
+    let prompt = SecretPrompt { path: vec!["pin".into()], title: "PIN".into() };
+    assert_eq!(by_itself(&["print", "1", "a", "--pin", "-"]).unwrap().1.prompts, [prompt]);
+    let error = by_itself(&["print", "1", "a", "--pin", "1234"]).unwrap_err().to_string();
+    assert!(error.contains("BAILIWICK_PRINTERS_PIN") && !error.contains("1234"), "{error}");
+}
+
+#[test]
+fn a_module_alone_has_no_machines_to_name_and_commands_of_its_own() {
+    let manifest = manifests().remove(0);
+    let refused = |line: &[&str]| {
+        let words = ["bailiwick-printers"].into_iter().chain(line.iter().copied());
+        alone(&manifest).try_get_matches_from(words).unwrap_err().to_string()
+    };
+    assert!(refused(&["scan", "::/0", "--machine", "m"]).contains("--machine"));
+    assert!(refused(&["scan", "::/0", "--group", "g"]).contains("--group"));
+    assert!(matches!(by_itself(&["spool"]), Ok((Invocation::Command(_), _))));
+    let words = ["bailiwick", "printers", "spool"];
+    assert!(command_line().try_get_matches_from(words).is_err(), "it is for a module alone");
+    let (asked, _) = by_itself(&["jobs", "p1"]).unwrap();
+    let Invocation::View(call) = asked else { panic!("{asked:?}") };
+    assert_eq!(json!(call.query.params), json!({"printer": "p1"}));
+    assert_eq!(free_word(&alone(&manifest), "serve"), "serve");
+    assert_eq!(free_word(&alone(&manifest), "scan"), "module-scan");
 }
 
 #[test]
@@ -228,7 +326,11 @@ proptest! {
         positional in proptest::collection::vec(any::<bool>(), 8),
         on in prop_oneof![Just("machine"), Just("administrator"), Just("group")],
         trailing in any::<bool>(),
+        named in proptest::collection::btree_map("[a-z_]{1,4}|help|output|a_b|setting_yes|yes", 0usize..4, 0..6),
     ) {
+        let kinds = ["text", "bool", "tags", "secret"];
+        let setting = |kind: &usize| json!({"title": "S", "type": kinds[*kind], "default": null});
+        let given: Object = named.iter().map(|(name, kind)| (name.clone(), setting(kind))).collect();
         let pick = |flags: &[bool]| -> Vec<String> {
             properties.keys().zip(flags).filter(|(_, on)| **on).map(|(name, _)| name.clone()).collect()
         };
@@ -237,8 +339,10 @@ proptest! {
         let manifest = json!({"console": "1.0", "plugin": {"id": "a.b", "name": "a", "version": "1", "title": "A"},
             "commands": [{"id": "c", "title": "C", "target": {"on": on}, "danger": {"text": "x"}, "preview": "c",
                 "x-cli": {"positional": positional, "trailing": rest}, "examples": [{"a-b": [1], "machine": true}],
-                "input": {"type": "object", "required": pick(&required), "properties": properties}}]});
+                "input": {"type": "object", "required": pick(&required), "properties": properties}}],
+            "settings": given});
         if let Ok(manifest) = Manifest::parse(manifest.to_string().as_bytes()) {
+            alone(&manifest).debug_assert();
             build(&[manifest]).debug_assert();
         }
     }

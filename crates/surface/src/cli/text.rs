@@ -68,7 +68,7 @@ fn rounded(n: f64) -> String {
     if n.fract() == 0.0 || n.abs() >= 100.0 { format!("{n:.0}") } else { format!("{n:.1}") }
 }
 
-fn bytes(n: f64) -> String {
+pub(super) fn bytes(n: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let (mut value, mut unit) = (n, 0);
     while value >= 1024.0 && unit + 1 < units.len() {
@@ -78,7 +78,7 @@ fn bytes(n: f64) -> String {
     format!("{} {}", rounded(value), units[unit])
 }
 
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.abs() as u64;
     let (days, hours, minutes) = (whole / 86400, whole / 3600 % 24, whole / 60 % 60);
     match (days, hours, minutes) {

@@ -298,7 +298,10 @@ pub(super) fn schemas() -> Object {
             "columns": list(json!({"type": "string"})), "rows": list(json!({"type": "array"})),
             "keys": list(json!({"type": "string"})), "next": {"type": ["string", "null"]}}},
         "Progress": {"type": "object", "properties": {
-            "fraction": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "text": {"type": "string"}}},
+            "fraction": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "text": {"type": "string"},
+            "amount": {"type": ["object", "null"], "required": ["done", "unit"], "properties": {
+                "done": {"type": "integer", "minimum": 0}, "total": {"type": ["integer", "null"], "minimum": 0},
+                "unit": words(vec!["bytes", "items"])}}}},
         "Session": {"type": "object", "required": ["operator", "permissions"], "properties": {
             "operator": {"type": "object", "required": ["id", "name", "role"], "properties": {
                 "id": {"type": "string"}, "name": {"type": "string"}, "role": words(vec!["manager", "operator", "auditor"]),

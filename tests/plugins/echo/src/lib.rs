@@ -5,6 +5,7 @@
 mod crash;
 mod rows;
 mod streams;
+mod visits;
 
 use sdk::prelude::*;
 use sdk::schema::{Setting, SettingMerge, Stricter};
@@ -107,7 +108,7 @@ async fn ask_peer(ctx: Ctx, args: Peer) -> Result<Value> {
 }
 
 async fn answer_peer(ctx: Ctx, message: Value) -> Result<Value> {
-    Ok(json!({"role": ctx.role(), "heard": message}))
+    Ok(json!({"role": ctx.role(), "heard": message, "settings": ctx.settings::<Value>().await?}))
 }
 
 #[derive(Args)]
@@ -156,6 +157,11 @@ async fn service(ctx: Ctx) -> Result<()> {
     Ok(())
 }
 
+fn setting(title: &str, kind: FieldType, default: Value) -> Setting {
+    let (title, merge) = (title.to_owned(), SettingMerge::Priority);
+    Setting { title, description: String::new(), kind, default, merge, stricter: None }
+}
+
 pub fn app() -> App {
     let app = App::new("org.bailiwick.test.echo").name(&name()).title("Echo").icon("plug");
     let app = app
@@ -186,6 +192,8 @@ pub fn app() -> App {
                 stricter: Some(Stricter::Lower),
             },
         )
+        .setting("shelf", setting("Shelf", FieldType::Path, json!("")))
+        .setting("labels", setting("Labels", FieldType::Tags, json!([])))
         .manifest_options(|m| {
             m.events.push(sdk::schema::EventType {
                 id: "happened".into(),
@@ -193,6 +201,6 @@ pub fn app() -> App {
                 tone: Tone::Info,
             });
         });
-    crash::declare(streams::declare(rows::declare(app)))
+    crash::declare(visits::declare(streams::declare(rows::declare(app))))
 }
 sdk::export!(app);

@@ -8,6 +8,7 @@ fn talk(core: &Arc<Core>) -> Arc<Talk> {
     Arc::new(Talk {
         core: Arc::clone(core),
         heartbeat: Duration::from_secs(15),
+        features: Vec::new(),
         time: (Timestamp::now(), Instant::now()),
         stored: AtomicU64::new(0),
         renewing: AtomicBool::new(false),
