@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Builds what is needed and becomes the administrator: Ctrl-C reaches it alone, and its exit code is this program's.
 pub(crate) fn run(state: &Path, port: u16) -> Result<()> {
-    let release = build::release()?;
+    let release = build::quick()?;
     let mut serve = Command::new(&release.program);
     serve.arg("serve").arg("--state").arg(state);
     serve.args(["--listen", &format!("127.0.0.1:{port}")]).arg("--plugins").arg(&release.plugins);
