@@ -6,9 +6,10 @@ use crate::modules::{Module, ModuleState};
 use crate::settings;
 use anyhow::{Context as _, Result};
 use fleet::Store as _;
-use plugin_host::{Host, PluginState, PluginStatus};
+use plugin_host::{Grants, Host, PluginState, PluginStatus};
 use protocol::PluginOffer;
-use schema::{Mode, Role};
+use schema::{Mode, Needs, Role};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,14 +31,32 @@ pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(libraries)
 }
 
-/// Loads libraries; one that cannot be used stays in the list with its cause.
-pub(crate) async fn load(host: &Host, libraries: Vec<PathBuf>) -> Vec<PathBuf> {
+/// Libraries, and what came with them as granted.
+pub(crate) struct Shipped {
+    libraries: Vec<PathBuf>,
+    grants: Grants,
+}
+
+/// Loads libraries; one that cannot be used stays in the list with its cause. Grants that do not count are told: what needs
+/// them says so itself.
+pub(crate) async fn load(host: &Host, libraries: Vec<PathBuf>) -> Shipped {
+    let folders: BTreeSet<&Path> = libraries.iter().filter_map(|library| library.parent()).collect();
+    let mut grants = Grants::default();
+    for folder in folders {
+        match Grants::beside(folder) {
+            Ok(more) => grants.add(more),
+            Err(problem) => tracing::error!(%problem, "what is granted to plugins is left out"),
+        }
+    }
+    for name in grants.plugins() {
+        host.grant(name, grants.of(name, Role::Administrator));
+    }
     for library in &libraries {
         if let Err(problem) = host.load(library).await {
             tracing::error!(library = %library.display(), %problem, "a plugin cannot be used");
         }
     }
-    libraries
+    Shipped { libraries, grants }
 }
 
 /// The core's own module and that of every plugin whose manifest is known.
@@ -69,11 +88,11 @@ pub(crate) fn modules(statuses: &[PluginStatus]) -> Vec<Module> {
 ///
 /// # Errors
 /// A library cannot be copied.
-pub(crate) fn offers(host: &Host, libraries: &[PathBuf], folder: &Path) -> Result<Vec<PluginFile>> {
+pub(crate) fn offers(host: &Host, shipped: &Shipped, folder: &Path) -> Result<Vec<PluginFile>> {
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let statuses = host.plugins();
     let mut offers = Vec::new();
-    for library in libraries {
+    for library in &shipped.libraries {
         let bytes = fs::read(library).with_context(|| format!("{} cannot be read", library.display()))?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let known = statuses.iter().find(|status| status.blake3 == hash);
@@ -91,6 +110,7 @@ pub(crate) fn offers(host: &Host, libraries: &[PathBuf], folder: &Path) -> Resul
             version: manifest.plugin.version.clone(),
             blake3: hash,
             size_bytes: bytes.len() as u64,
+            granted: Some(shipped.grants.of(&manifest.plugin.name, Role::Machine)).filter(|n| *n != Needs::default()),
         };
         offers.push(PluginFile { offer, path });
     }

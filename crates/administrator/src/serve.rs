@@ -98,7 +98,7 @@ impl Administrator {
         let services = Arc::new(PluginServices::default());
         let host_config = HostConfig::runner(Role::Administrator, state.join("plugins"))?;
         let host = Host::start(host_config, services.clone()).await?;
-        let libraries = plugins::load(&host, libraries(&config.plugins, &state)?).await;
+        let shipped = plugins::load(&host, libraries(&config.plugins, &state)?).await;
         let modules = plugins::modules(&host.plugins());
         let stored = modules.iter().skip(1).map(|m| (m.manifest.plugin.name.clone(), m.manifest.clone()));
         database.declare(&stored.collect::<Vec<_>>()).await?;
@@ -119,7 +119,7 @@ impl Administrator {
         app.keep_checkpoint().await;
         checkpoints::start(&app);
         drop(services.0.set(Arc::downgrade(&app)));
-        let offers = plugins::offers(&app.host, &libraries, &state.join("offers"))?;
+        let offers = plugins::offers(&app.host, &shipped, &state.join("offers"))?;
         start_agents_port(&app, agents_address, offers).await?;
         settings::declare(&app).await?;
         if let Plugins::Only(only) = &config.plugins {

@@ -9,7 +9,7 @@ use crate::enrol::explain;
 use hyper::Method;
 use plugin_host::PluginStatus;
 use protocol::{FromAgent, PluginOffer, PluginReport, PluginState};
-use schema::{Code, Problem};
+use schema::{Code, Needs, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
@@ -85,6 +85,7 @@ fn report_of(status: &PluginStatus) -> PluginReport {
 
 struct Loaded {
     blake3: String,
+    granted: Needs,
     /// Name in the manifest, by which the host knows it.
     name: String,
 }
@@ -101,7 +102,8 @@ async fn bring_in_step(core: &Arc<Core>, offers: &[PluginOffer], loaded: &mut BT
     }
     let mut complete = true;
     for offer in offers {
-        if loaded.get(&offer.name).is_some_and(|loaded| loaded.blake3 == offer.blake3) {
+        if let Some(loaded) = loaded.get_mut(&offer.name).filter(|loaded| loaded.blake3 == offer.blake3) {
+            grant(core, offer, loaded).await;
             continue;
         }
         match load(core, offer, loaded).await {
@@ -121,10 +123,27 @@ async fn bring_in_step(core: &Arc<Core>, offers: &[PluginOffer], loaded: &mut BT
     complete
 }
 
+/// What the site grants a plugin here, unless the machine's own policy withholds it.
+fn granted(core: &Core, offer: &PluginOffer) -> Needs {
+    offer.granted.clone().filter(|_| core.policy.lets_grant(&offer.name)).unwrap_or_default()
+}
+
+/// Lets a plugin that is loaded go on with what it is granted now.
+async fn grant(core: &Core, offer: &PluginOffer, loaded: &mut Loaded) {
+    let granted = granted(core, offer);
+    if granted != loaded.granted {
+        core.host().grant(&offer.name, granted.clone());
+        core.host().enable(&loaded.name).await;
+        loaded.granted = granted;
+    }
+}
+
 async fn load(core: &Arc<Core>, offer: &PluginOffer, loaded: &mut BTreeMap<String, Loaded>) -> Result<(), Problem> {
     let path = library(core, offer).await?;
     let before = loaded.get(&offer.name).map_or_else(|| offer.name.clone(), |old| old.name.clone());
     let _under_way = core.exchanges.begin(&before);
+    let granted = granted(core, offer);
+    core.host().grant(&offer.name, granted.clone());
     // The version before serves until the new one is known to be good, and goes on where it is not.
     let manifest = core.host().load_verified(&path, offer.size_bytes, &offer.blake3).await;
     let name = match &manifest {
@@ -135,7 +154,7 @@ async fn load(core: &Arc<Core>, offer: &PluginOffer, loaded: &mut BTreeMap<Strin
         core.host().unload(&before).await;
     }
     // A plugin that cannot be loaded is not fetched again and again: the host shows why, until there is another.
-    loaded.insert(offer.name.clone(), Loaded { blake3: offer.blake3.clone(), name });
+    loaded.insert(offer.name.clone(), Loaded { blake3: offer.blake3.clone(), granted, name });
     if let Err(problem) = manifest {
         tracing::warn!(plugin = %offer.name, %problem, "a plugin does not work here");
     }

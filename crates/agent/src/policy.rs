@@ -14,6 +14,14 @@ struct Rules {
     commands: Commands,
     /// Values of settings by plugin and name, which count where they are stricter than the administrator's.
     settings: BTreeMap<String, Object>,
+    plugins: Plugins,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Plugins {
+    /// Names of plugins that get nothing here but what this machine's own `plugins.toml` grants; `*` as in commands.
+    withhold: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +69,11 @@ impl Policy {
         Ok(self.rules()?.settings.remove(plugin).unwrap_or_default())
     }
 
+    /// Whether what the administrator grants a plugin counts here. A file that cannot be understood withholds it.
+    pub fn lets_grant(&self, plugin: &str) -> bool {
+        self.rules().is_ok_and(|rules| !rules.plugins.withhold.iter().any(|pattern| matches(pattern, plugin)))
+    }
+
     fn rules(&self) -> Result<Rules, Problem> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
@@ -106,6 +119,14 @@ mod tests {
         assert_eq!(problem.code, Code::PermissionDenied);
         assert!(problem.message.contains("alpha.*"));
         assert!(policy.allows("beta.run").is_err());
+    }
+
+    #[test]
+    fn grants_are_withheld_by_name() {
+        let (_dir, named) = policy(Some("[plugins]\nwithhold = [\"alpha\", \"be*\"]"));
+        assert!(!named.lets_grant("alpha") && !named.lets_grant("beta") && named.lets_grant("gamma"));
+        assert!(policy(None).1.lets_grant("alpha"));
+        assert!(!policy(Some("[plugins]\nallow = 1")).1.lets_grant("alpha"));
     }
 
     #[test]

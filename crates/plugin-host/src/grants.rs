@@ -1,17 +1,69 @@
-//! What a plugin may need without anybody's leave, and what the operator of this machine has granted besides.
+//! What a plugin may need without anybody's leave, and what it was granted besides.
 //!
-//! Grants stand in `plugins.toml` of the host's state directory, a table for each plugin in the words of its manifest:
-//! `printers = { user = "root", capabilities = ["CAP_SYS_ADMIN"], read = ["/"] }`. Nothing but that file widens what
-//! a manifest may ask for, and it is read again whenever a plugin is started. Paths and devices in it are the plugin's
-//! also where its manifest cannot know them: a folder that the operator chose by a setting.
+//! Grants stand in two files, in the words of the manifest. `plugins.toml` of the host's state directory is the
+//! operator's of this machine: `printers = { user = "root", capabilities = ["CAP_SYS_ADMIN"], read = ["/"] }`.
+//! `grants.toml` beside the libraries comes with them, for each role: whoever may put a library there decides what runs
+//! here, so nobody else may be able to write it. Nothing else widens what a manifest may ask for. Paths and devices in
+//! them are the plugin's also where its manifest cannot know them: a folder that the operator chose by a setting.
 
 use crate::wire::Failed;
-use schema::{Needs, Problem};
+use schema::{Code, Needs, Problem, Role};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 const FILE: &str = "plugins.toml";
+/// Name of the file of grants beside the libraries.
+const BESIDE: &str = "grants.toml";
+
+/// What came with a folder of plugins: by name and role, what each is granted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grants(BTreeMap<String, BTreeMap<Role, Needs>>);
+
+impl Grants {
+    /// Reads `grants.toml` of a folder of plugins; without one nothing is granted.
+    ///
+    /// # Errors
+    /// It cannot be read or understood, or others than root and this account may write it.
+    pub fn beside(folder: &Path) -> Result<Grants, Problem> {
+        let file = folder.join(BESIDE);
+        let wrong = |why: String| {
+            Problem::new(Code::BadRequest, format!("the grants of plugins in {} do not count: {why}.", file.display()))
+        };
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Grants::default()),
+            Err(e) => return Err(wrong(e.to_string())),
+        };
+        for path in [&file, &folder.to_owned()] {
+            let metadata = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?;
+            let ours = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
+            if !ours || metadata.mode() & 0o002 != 0 {
+                let why = format!("{} can be written by others", path.display());
+                return Err(wrong(why).fix(format!("Make it root's: chown root {0}; chmod go-w {0}", path.display())));
+            }
+        }
+        toml::from_str(&text).map(Grants).map_err(|e| wrong(e.message().to_owned()))
+    }
+
+    /// Takes over what others came with. Of one plugin that came twice, the first counts.
+    pub fn add(&mut self, more: Grants) {
+        for (plugin, roles) in more.0 {
+            self.0.entry(plugin).or_insert(roles);
+        }
+    }
+
+    /// Names of the plugins that are granted something.
+    pub fn plugins(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// What a plugin is granted in a role.
+    pub fn of(&self, plugin: &str, role: Role) -> Needs {
+        self.0.get(plugin).and_then(|roles| roles.get(&role)).cloned().unwrap_or_default()
+    }
+}
 
 /// Reading past the owners of files is bounded by the paths that may be read at all.
 const HARMLESS: &[&str] = &["CAP_DAC_READ_SEARCH"];
@@ -39,9 +91,15 @@ const PRIVATE: &[&str] = &[
 ///
 /// # Errors
 /// What it needs beyond what any plugin may have and what was granted to this one, and the line that would grant it.
-pub(crate) fn check(state_dir: &Path, plugin: &str, needs: &Needs, memory_mib: u32) -> Result<Needs, Failed> {
+pub(crate) fn check(
+    state_dir: &Path,
+    plugin: &str,
+    needs: &Needs,
+    shipped: &Needs,
+    memory_mib: u32,
+) -> Result<Needs, Failed> {
     let file = state_dir.join(FILE);
-    let granted = read(&file)?.remove(plugin).unwrap_or_default();
+    let granted = joined(read(&file)?.remove(plugin).unwrap_or_default(), shipped);
     let refused = refused(needs, &granted, memory_mib);
     if refused.is_empty() {
         let mut gets = needs.clone();
@@ -113,6 +171,21 @@ fn read(file: &Path) -> Result<BTreeMap<String, Needs>, Failed> {
         Ok(text) => toml::from_str(&text).map_err(|e| unreadable(&e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(e) => Err(unreadable(&e)),
+    }
+}
+
+/// What either grants. A plugin runs as one user: that of the machine's own operator comes first.
+fn joined(own: Needs, shipped: &Needs) -> Needs {
+    let both = |own: Vec<String>, shipped: &[String]| [own, shipped.to_vec()].concat();
+    Needs {
+        user: own.user.or_else(|| shipped.user.clone()),
+        capabilities: both(own.capabilities, &shipped.capabilities),
+        read: both(own.read, &shipped.read),
+        write: both(own.write, &shipped.write),
+        devices: both(own.devices, &shipped.devices),
+        network: own.network || shipped.network,
+        programs: own.programs || shipped.programs,
+        memory_mib: own.memory_mib.max(shipped.memory_mib),
     }
 }
 
@@ -201,15 +274,15 @@ mod tests {
             r#"{"memory_mib":4096}"#,
             r#"{"user":"root","capabilities":["CAP_SYS_ADMIN"],"read":["/"],"write":["/srv"],"memory_mib":4096}"#,
         ] {
-            let asked = needs(asked);
+            let (asked, none) = (needs(asked), Needs::default());
             let file = dir.path().join("plugins.toml");
             let _ = std::fs::remove_file(&file);
-            let failed = check(dir.path(), "p", &asked, 2048).unwrap_err();
+            let failed = check(dir.path(), "p", &asked, &none, 2048).unwrap_err();
             assert!(!failed.cause.contains('\n') && !failed.remedy.contains('\n'), "{failed:?}");
             let line = failed.remedy.split_once("write ").unwrap().1.rsplit_once(" into ").unwrap().0;
             std::fs::write(&file, format!("# by the operator\nother = {{ user = \"root\" }}\n{line}\n")).unwrap();
-            check(dir.path(), "p", &asked, 2048).unwrap_or_else(|failed| panic!("{line}: {failed:?}"));
-            assert!(check(dir.path(), "q", &asked, 2048).is_err(), "a grant is for one plugin");
+            check(dir.path(), "p", &asked, &none, 2048).unwrap_or_else(|failed| panic!("{line}: {failed:?}"));
+            assert!(check(dir.path(), "q", &asked, &none, 2048).is_err(), "a grant is for one plugin");
         }
     }
 
@@ -222,7 +295,8 @@ mod tests {
             r#"{"read":["/etc","/var/log"]}"#,
             r#"{"capabilities":["CAP_DAC_READ_SEARCH"],"read":["/proc","/sys","/dev/pts","/etc/os-release"]}"#,
         ] {
-            check(dir.path(), "p", &needs(asked), 2048).unwrap_or_else(|failed| panic!("{asked}: {failed:?}"));
+            check(dir.path(), "p", &needs(asked), &Needs::default(), 2048)
+                .unwrap_or_else(|failed| panic!("{asked}: {failed:?}"));
         }
     }
 
@@ -232,10 +306,11 @@ mod tests {
         grant(dir.path(), "p", &needs(r#"{"read":["/"],"memory_mib":4096}"#)).unwrap();
         grant(dir.path(), "q", &needs(r#"{"user":"root"}"#)).unwrap();
         grant(dir.path(), "p", &needs(r#"{"write":["/srv/chosen"],"read":["/"]}"#)).unwrap();
-        let gets = check(dir.path(), "p", &needs(r#"{"read":["/etc"],"memory_mib":4096}"#), 2048).unwrap();
+        let gets =
+            check(dir.path(), "p", &needs(r#"{"read":["/etc"],"memory_mib":4096}"#), &Needs::default(), 2048).unwrap();
         assert_eq!(gets, needs(r#"{"read":["/etc","/"],"write":["/srv/chosen"],"memory_mib":4096}"#));
-        assert_eq!(check(dir.path(), "q", &Needs::default(), 2048).unwrap(), Needs::default());
-        check(dir.path(), "q", &needs(r#"{"user":"root"}"#), 2048).unwrap();
+        assert_eq!(check(dir.path(), "q", &Needs::default(), &Needs::default(), 2048).unwrap(), Needs::default());
+        check(dir.path(), "q", &needs(r#"{"user":"root"}"#), &Needs::default(), 2048).unwrap();
         std::fs::write(dir.path().join(FILE), "p = 1").unwrap();
         assert!(grant(dir.path(), "p", &Needs::default()).is_err(), "what cannot be read is not written over");
     }
@@ -244,7 +319,37 @@ mod tests {
     fn a_damaged_file_grants_nothing_and_is_named() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("plugins.toml"), "p = { usr = \"root\" }").unwrap();
-        let failed = check(dir.path(), "p", &Needs::default(), 2048).unwrap_err();
+        let failed = check(dir.path(), "p", &Needs::default(), &Needs::default(), 2048).unwrap_err();
         assert!(failed.cause.contains("plugins.toml") && !failed.cause.contains('\n'), "{failed:?}");
+    }
+
+    #[test]
+    fn what_came_with_the_libraries_counts_for_its_role_and_plugin() {
+        let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let text = "[p.machine]\nuser = \"root\"\nread = [\"/\"]\n[p.administrator]\nwrite = [\"/srv\"]\n";
+        std::fs::write(folder.path().join("grants.toml"), text).unwrap();
+        let grants = Grants::beside(folder.path()).unwrap();
+        let asked = needs(r#"{"user":"root","read":["/home"]}"#);
+        check(state.path(), "p", &asked, &grants.of("p", Role::Machine), 2048).unwrap();
+        assert!(check(state.path(), "p", &asked, &grants.of("p", Role::Administrator), 2048).is_err());
+        assert!(check(state.path(), "q", &asked, &grants.of("q", Role::Machine), 2048).is_err());
+        let more = needs(r#"{"user":"root","read":["/home"],"write":["/etc"]}"#);
+        let failed = check(state.path(), "p", &more, &grants.of("p", Role::Machine), 2048).unwrap_err();
+        assert!(failed.cause.contains("/etc") && !failed.cause.contains("root"), "{failed:?}");
+    }
+
+    #[test]
+    fn grants_that_anybody_can_write_do_not_count() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Grants::beside(folder.path()).unwrap(), Grants::default());
+        let file = folder.path().join("grants.toml");
+        std::fs::write(&file, "[p.machine]\nuser = \"root\"\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let problem = Grants::beside(folder.path()).unwrap_err();
+        assert!(problem.message.contains("can be written by others") && problem.fix.is_some(), "{problem:?}");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::write(&file, "[p.machine]\nusr = \"root\"\n").unwrap();
+        assert!(Grants::beside(folder.path()).unwrap_err().message.contains("grants.toml"));
     }
 }

@@ -10,7 +10,7 @@ use crate::wire::{Failed, Setup};
 use crate::{Duplex, HostConfig, Method, Operation, PluginState, PluginStatus, Services, Transport};
 use abi::Library;
 use parking_lot::Mutex;
-use schema::{CallMeta, Code, Manifest, Problem};
+use schema::{CallMeta, Code, Manifest, Needs, Problem};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +46,8 @@ impl Host {
         let spawner = Spawner::new().map_err(|e| Problem::internal(format!("no thread can be started: {e}.")))?;
         let statuses = watch::Sender::new(Arc::new(Vec::new()));
         let accounts = Accounts::new(&config.state_dir, config.role);
-        let shared = Arc::new(Shared { config, services, spawner, accounts, tasks: TaskTracker::new(), statuses });
+        let (tasks, granted) = (TaskTracker::new(), Mutex::default());
+        let shared = Arc::new(Shared { config, services, spawner, accounts, tasks, statuses, granted });
         Ok(Host { shared, plugins: Arc::default(), loading: Arc::default() })
     }
 
@@ -58,6 +59,12 @@ impl Host {
     /// Cause and remedy in a line each.
     pub async fn load(&self, path: &Path) -> Result<Manifest, Problem> {
         self.load_file(path, None).await
+    }
+
+    /// What the plugin of this name is granted besides what the operator of this machine has written down; it counts from
+    /// its next start on.
+    pub fn grant(&self, plugin: &str, granted: Needs) {
+        self.shared.granted.lock().insert(plugin.to_owned(), granted);
     }
 
     /// Loads the library at `path` if it has this length and blake3 hash.

@@ -22,7 +22,7 @@ mod wire;
 
 pub use config::{HostConfig, Limits, PluginState, PluginStatus, RunnerProgram, Sandbox, Transport};
 pub use duplex::{Closed, Duplex, Receiver, Sender};
-pub use grants::grant;
+pub use grants::{Grants, grant};
 pub use host::Host;
 pub use operation::{Canceller, Method, OpEvent, Operation};
 pub use runner::runner_main;

@@ -9,8 +9,9 @@ use crate::store::{Stored, keep_details};
 use crate::switchboard::Switchboard;
 use crate::wire::Failed;
 use crate::{HostConfig, PluginState, PluginStatus, Services, Transport};
-use schema::{Manifest, Problem};
-use std::collections::VecDeque;
+use parking_lot::Mutex;
+use schema::{Manifest, Needs, Problem};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     pub(crate) tasks: TaskTracker,
     pub(crate) statuses: watch::Sender<Arc<Vec<PluginStatus>>>,
+    /// What came with each plugin as granted.
+    pub(crate) granted: Mutex<BTreeMap<String, Needs>>,
 }
 
 impl Shared {

@@ -74,7 +74,7 @@ pub struct Welcome {
 }
 
 /// A plugin library that the agent can fetch by its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginOffer {
     pub name: String,
@@ -82,6 +82,9 @@ pub struct PluginOffer {
     /// Lower-case hex.
     pub blake3: String,
     pub size_bytes: u64,
+    /// What the site grants it on machines, beyond what any plugin may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<schema::Needs>,
 }
 
 /// Answer to a [`Hello`] that is not accepted, and last frame of a session that the administrator ends.

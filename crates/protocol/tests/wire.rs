@@ -34,7 +34,13 @@ fn report() -> PluginReport {
 }
 
 fn offer() -> PluginOffer {
-    PluginOffer { name: "sample".into(), version: "1.2.3".into(), blake3: "ab".repeat(32), size_bytes: 12 }
+    PluginOffer {
+        name: "sample".into(),
+        version: "1.2.3".into(),
+        blake3: "ab".repeat(32),
+        size_bytes: 12,
+        granted: None,
+    }
 }
 
 fn hello() -> Hello {

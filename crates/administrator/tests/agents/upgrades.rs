@@ -20,7 +20,7 @@ pub(crate) fn version(dir: &tempfile::TempDir, version: u8) -> Arc<Vec<PluginFil
     std::fs::write(&path, &bytes).unwrap();
     let blake3 = blake3::hash(&bytes).to_hex().to_string();
     let (name, version, size_bytes) = ("echo".into(), version.to_string(), bytes.len() as u64);
-    Arc::new(vec![PluginFile { offer: PluginOffer { name, version, blake3, size_bytes }, path }])
+    Arc::new(vec![PluginFile { offer: PluginOffer { name, version, blake3, size_bytes, granted: None }, path }])
 }
 
 /// Starts to count, and waits until it does.

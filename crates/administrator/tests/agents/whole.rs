@@ -179,6 +179,7 @@ async fn a_plugin_is_fetched_publishes_rows_and_runs_each_job_once() {
         version: "1".into(),
         blake3: blake3::hash(&bytes).to_hex().to_string(),
         size_bytes: bytes.len() as u64,
+        granted: None,
     };
     kit.plugins.send_replace(std::sync::Arc::new(vec![administrator::agents::PluginFile { offer, path }]));
     let state = tempfile::tempdir().unwrap();

@@ -120,8 +120,9 @@ impl Supervisor {
         let (config, plugin) = (&self.shared.config, &self.found.manifest.plugin);
         let Some(program) = &config.runner else { return Err(End::Failed(aborts())) };
         let needs = plugin.needs.get(&self.role()).cloned().unwrap_or_default();
-        let needs = grants::check(&config.state_dir, &plugin.name, &needs, config.limits.memory_mib);
-        let needs = needs.map_err(End::Failed)?;
+        let shipped = self.shared.granted.lock().get(&plugin.name).cloned().unwrap_or_default();
+        let needs = grants::check(&config.state_dir, &plugin.name, &needs, &shipped, config.limits.memory_mib)
+            .map_err(End::Failed)?;
         let account = self.account()?;
         let setup = Setup {
             library: self.found.stored.path.clone(),
