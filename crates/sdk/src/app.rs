@@ -177,6 +177,31 @@ impl App {
         self
     }
 
+    /// As [`App::query`], where `function` has all rows at hand: they are narrowed, ordered and paged by the SDK.
+    #[must_use]
+    pub fn list<T, F, Fut>(mut self, by: AnsweredBy, function: F) -> App
+    where
+        T: Row,
+        F: Fn(Ctx, Query) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<T>>> + Send + 'static,
+    {
+        let computed = Some(Computed { answered_by: by });
+        let kind = Type { stored: None, computed, ..T::declare() };
+        self.manifest.types.insert(T::NAME.to_owned(), kind);
+        let function = Arc::new(function);
+        let handler = build::typed("query", move |ctx: Ctx, query: Query| {
+            let function = function.clone();
+            async move {
+                let all = function(ctx.clone(), query.clone()).await?;
+                let (rows, next) = crate::select(&all, &query)?;
+                ctx.answer(rows).await?;
+                Ok(RowPage { rows: Vec::new(), next })
+            }
+        });
+        self.queries.insert(T::NAME.to_owned(), handler);
+        self
+    }
+
     /// Changes the type declared last.
     ///
     /// # Panics

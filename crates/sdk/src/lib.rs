@@ -19,6 +19,7 @@ mod operation;
 mod row;
 mod rows;
 mod runtime;
+mod select;
 mod stream;
 pub mod testing;
 
@@ -32,6 +33,7 @@ pub use row::{FieldValue, Row};
 pub use rows::Rows;
 pub use runtime::Running;
 pub use sdk_derive::{Args, Row};
+pub use select::select;
 pub use stream::{Frame, Stream, StreamReceiver, StreamSender};
 
 pub use {abi, futures, schema, schemars, serde, serde_json, tokio, tokio_util, tracing};

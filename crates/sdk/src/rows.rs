@@ -10,18 +10,26 @@ pub struct Rows<T> {
     ctx: Ctx,
     section: String,
     observed_at: Option<String>,
+    machine: Option<String>,
     rows: PhantomData<fn() -> T>,
 }
 
 impl<T: Row> Rows<T> {
     pub(crate) fn new(ctx: Ctx) -> Rows<T> {
-        Rows { ctx, section: String::new(), observed_at: None, rows: PhantomData }
+        Rows { ctx, section: String::new(), observed_at: None, machine: None, rows: PhantomData }
     }
 
     /// Narrows `replace` to a part of the type; rows of other sections stay.
     #[must_use]
     pub fn section(mut self, section: &str) -> Rows<T> {
         self.section = section.to_owned();
+        self
+    }
+
+    /// In the administrator role: rows of the machine of this id. On a machine they are its own, whatever is said here.
+    #[must_use]
+    pub fn of_machine(mut self, machine: &str) -> Rows<T> {
+        self.machine = Some(machine.to_owned());
         self
     }
 
@@ -75,13 +83,12 @@ impl<T: Row> Rows<T> {
     }
 
     async fn publish(self, mode: PublishMode, rows: &[T]) -> Result<Published> {
-        let publish = Publish {
-            type_name: T::NAME.to_owned(),
-            mode,
-            section: self.section,
-            rows: rows.iter().map(object).collect::<Result<_>>()?,
-            observed_at: self.observed_at,
-        };
+        let mut rows = rows.iter().map(object).collect::<Result<Vec<_>>>()?;
+        if let Some(machine) = &self.machine {
+            rows.iter_mut().for_each(|row| drop(row.insert("machine".to_owned(), machine.as_str().into())));
+        }
+        let publish =
+            Publish { type_name: T::NAME.to_owned(), mode, section: self.section, rows, observed_at: self.observed_at };
         self.ctx.ask(&publish).await
     }
 }
