@@ -59,5 +59,5 @@ pub use tree::{
     TreeReader, TreeSink, TreeWriteError, TreeWriter, Walk,
 };
 pub use upload::{Cancel, FileSource, Layout, ReadSource, UploadError, UploadOptions, UploadProgress};
-pub use vault::{Access, Hold, Listing, Trouble, Vault};
+pub use vault::{Access, Hold, Listing, Size, Trouble, Vault};
 pub use writer::{Failure, Finished, SnapshotWriter, WriteError};

@@ -192,6 +192,29 @@ impl Reader {
         Ok(Batches::new(self, part, positions))
     }
 
+    /// How many of these chunks of files, from the first on, have at most so many plain bytes together; one at least.
+    ///
+    /// # Errors
+    /// There are not so many, or the first is missing.
+    pub fn fitting(&self, positions: Range<u64>, bytes: u64) -> Result<u64, VaultError> {
+        self.check(Part::Files, &positions)?;
+        let (mut fits, mut total) = (0, 0);
+        let ids = self.ids(positions)?;
+        for (id, found) in ids.iter().zip(self.chunks.find(&ids)?) {
+            match found {
+                Some(found) => total += u64::from(found.place.length),
+                // Whoever reads it is told so; what comes before is not lost with it.
+                None if fits > 0 => break,
+                None => return Err(VaultError::MissingChunk { chunk: *id }),
+            }
+            if fits > 0 && total > bytes {
+                break;
+            }
+            fits += 1;
+        }
+        Ok(fits)
+    }
+
     fn check(&self, part: Part, positions: &Range<u64>) -> Result<usize, VaultError> {
         let count = positions.end.checked_sub(positions.start).filter(|_| positions.end <= self.count(part));
         let past = || VaultError::Position { snapshot: self.snapshot.summary.id, position: positions.end };

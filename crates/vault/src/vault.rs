@@ -3,10 +3,12 @@
 pub(crate) mod header;
 mod holds;
 mod marks;
+mod size;
 mod store;
 
 pub use header::Access;
 pub use holds::Hold;
+pub use size::Size;
 pub(crate) use store::{entries, footer_entries};
 
 use crate::domain::{self, Domain};
