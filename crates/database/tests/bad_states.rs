@@ -73,7 +73,7 @@ fn a_damaged_file_is_told() {
     std::fs::write(&path, bytes).unwrap();
     let error = refused(&path);
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");
-    assert!(error.to_string().contains("backup"), "{error}");
+    assert!(error.to_string().contains("last backup"), "{error}");
 }
 
 #[test]

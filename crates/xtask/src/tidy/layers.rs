@@ -23,8 +23,8 @@ const BESIDE: &[(&str, &[&str])] = &[
     ("cli", &["administrator", "agent"]),
 ];
 
-/// What a plugin may build on.
-const FOR_PLUGINS: &[&str] = &["sdk"];
+/// What a plugin may build on: the contract, and what knows no machine, user or job.
+const FOR_PLUGINS: &[&str] = &["sdk", "vault", "media"];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Breach> {
     let mut breaches = Vec::new();
