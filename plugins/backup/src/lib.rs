@@ -1,15 +1,164 @@
 //! Backup of machines into a vault, and back.
+//!
+//! The machine role reads and writes files (`files`, `run`, `restore`); the administrator role is the one keeper of the
+//! vault (`keeper`). Between them goes one channel (`wire`, `remote`), alone on a machine as well as on a site.
 
+mod care;
 pub mod files;
+mod keeper;
+mod look;
+mod prune;
+mod remote;
+mod restore;
+mod retention;
+mod rows;
+mod run;
+mod settings;
+mod wire;
 
+use rows::{File, Last, Snapshot};
 use sdk::prelude::*;
+use sdk::schema::{CliHints, Command, Empty, Mode, View};
+
+/// On a machine it reads every file, and writes back those that are restored, as whom they belonged to.
+fn needs() -> Needs {
+    let capabilities = [
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_FOWNER",
+        "CAP_FSETID",
+        "CAP_MKNOD",
+        "CAP_SETFCAP",
+        "CAP_SYS_ADMIN",
+    ];
+    Needs {
+        user: Some("root".to_owned()),
+        capabilities: capabilities.map(str::to_owned).to_vec(),
+        read: vec!["/".to_owned()],
+        write: vec!["/".to_owned()],
+        ..Needs::default()
+    }
+}
+
+/// Where a command is run and what it does to what is there.
+fn on_vault(command: &mut Command, icon: &str, effect: Effect, description: &str) {
+    command.description = description.to_owned();
+    command.icon = Some(icon.to_owned());
+    command.target.on = TargetKind::Administrator;
+    command.effect = effect;
+}
+
+/// What takes long, can be left to a schedule and is begun anew where it was cut off.
+fn long(command: &mut Command) {
+    command.progress = true;
+    command.schedule = true;
+    command.on_interrupt = OnInterrupt::Rerun;
+}
+
+fn of_machines(app: App) -> App {
+    app.command("run", "Back up now", run::run)
+        .command_options(|command| {
+            command.title_many = "Back up {n} machines".to_owned();
+            command.description = "Takes a snapshot of the machine's files.".to_owned();
+            command.icon = Some("archive".to_owned());
+            command.effect = Effect::Write;
+            command.cli = Some(CliHints { positional: vec!["path".to_owned()], ..CliHints::default() });
+            long(command);
+        })
+        .command("restore", "Restore", restore::restore)
+        .command_options(|command| {
+            command.description = "Writes files of a snapshot back to the machine.".to_owned();
+            command.icon = Some("restore".to_owned());
+            command.effect = Effect::Destroy;
+            command.progress = true;
+            command.on_interrupt = OnInterrupt::Rerun;
+        })
+}
+
+fn of_the_vault(app: App) -> App {
+    app.command("init", "Make a vault", care::init)
+        .command_options(|command| {
+            let text = "Makes an empty vault, and the sheet that opens it when all else is lost.";
+            on_vault(command, "archive", Effect::Write, text);
+            command.modes = vec![Mode::Standalone];
+        })
+        .command("stats", "Show the size of the vault", care::stats)
+        .command_options(|command| {
+            on_vault(command, "chart", Effect::Read, "How much is stored, and how much room it takes.");
+        })
+        .command("key", "Change what opens the vault", care::key)
+        .command_options(|command| {
+            let text = "Lists the ways into the vault, adds one or removes one.";
+            on_vault(command, "key", Effect::Destroy, text);
+            command.cli = Some(CliHints { positional: vec!["action".to_owned()], ..CliHints::default() });
+        })
+        .command("verify", "Verify the vault", care::verify)
+        .command_options(|command| {
+            let text = "Whether everything is there that snapshots need, and as it was written.";
+            on_vault(command, "shield", Effect::Read, text);
+            command.permission = Some("run".to_owned());
+            long(command);
+        })
+        .command("forget", "Forget old snapshots", prune::forget)
+        .command_options(|command| {
+            let text = "Removes the snapshots that the rules do not keep. Room is made by a prune.";
+            on_vault(command, "trash", Effect::Destroy, text);
+            long(command);
+        })
+        .command("prune", "Make room in the vault", prune::prune)
+        .command_options(|command| {
+            let text = "Deletes what no snapshot needs any more, while backups go on.";
+            on_vault(command, "trash", Effect::Write, text);
+            long(command);
+        })
+}
+
+/// The files of a snapshot, a directory at a time.
+fn files_view() -> View {
+    sdk::serde_json::from_value(json!({
+        "id": "ls", "kind": "table", "title": "Files", "of": "file", "hidden": true,
+        "params": {
+            "snapshot": {"title": "Snapshot", "type": "id"},
+            "path": {"title": "Directory", "type": "path"},
+        },
+        "columns": ["kind", "size", "modified", "owner", "name"],
+        "x-cli": {"positional": ["path"]},
+    }))
+    .expect("a view is plain data")
+}
 
 pub fn app() -> App {
-    App::new("org.bailiwick.backup")
+    let app = App::new("org.bailiwick.backup")
         .title("Backup")
         .description("Snapshots of machines, de-duplicated and encrypted on disk.")
         .vendor("Bailiwick")
         .icon("archive")
         .order(20)
+        .roles(&[Role::Administrator, Role::Machine])
+        .needs(Role::Machine, needs())
+        .accept(keeper::accept)
+        .list::<Snapshot, _, _>(AnsweredBy::Administrator, look::snapshots)
+        .table("Snapshots")
+        .view_options(|view| {
+            view.sort = vec!["-time".to_owned()];
+            view.empty = Some(Empty {
+                title: "Nothing was backed up yet".to_owned(),
+                body: "Each backup of a machine is a snapshot of its files.".to_owned(),
+                action: Some("run".to_owned()),
+            });
+        })
+        .list::<File, _, _>(AnsweredBy::Administrator, look::files)
+        .view(files_view())
+        .extend::<Last>("fleet.machine");
+    settings::declare(of_the_vault(of_machines(app)))
 }
 sdk::export!(app);
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_manifest_is_right() {
+        assert_eq!(super::app().check(), []);
+    }
+}

@@ -1,7 +1,8 @@
 //! Folders of plugins for an administrator to load.
 
-use crate::process::built;
+use crate::process::{built, root};
 use anyhow::{Context, Result};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -19,7 +20,17 @@ pub fn put(name: &str, folder: &Path) -> Result<PathBuf> {
     let file = format!("lib{}.so", name.replace('-', "_"));
     let to = folder.join(&file);
     std::fs::copy(built().join(&file), &to).with_context(|| format!("{file} was not built"))?;
+    grant(name, folder)?;
     Ok(to)
+}
+
+/// What a shipped plugin is granted, as the build puts it beside the libraries.
+fn grant(name: &str, folder: &Path) -> Result<()> {
+    let Ok(grants) = std::fs::read_to_string(root().join("plugins").join(name).join("grants.toml")) else {
+        return Ok(());
+    };
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("grants.toml"))?;
+    Ok(file.write_all(grants.replace("[plugin.", &format!("[{name}.")).as_bytes())?)
 }
 
 /// Where the echo plugin reads its name, and how long the place is.

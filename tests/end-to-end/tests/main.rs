@@ -1,6 +1,7 @@
 //! The product from outside: every line of the promise that a person could check by hand, checked with real programs.
 
 mod audit;
+mod backup;
 mod bad_input;
 mod browser;
 mod contract;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         streams::cases(),
         surface::cases(),
         standalone::cases(),
+        backup::cases(),
         audit::cases(),
         operators::cases(),
         bad_input::cases(),

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use std::collections::btree_map;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vault::{Content, Entry, Kind, Place, Receiver, SnapshotWriter, WriteError};
+use vault::{Content, Entry, Kind, Place, Receiver, SnapshotWriter, UploadError, WriteError};
 
 /// Bytes of names of all folders that the walk is in; beyond them they go to the scratch folder.
 const NAMES: usize = 12 << 20;
@@ -55,6 +55,10 @@ pub struct WalkOptions {
 pub trait WalkWatch {
     /// Something is not in the snapshot as it is on the machine, or was left out.
     fn problem(&mut self, problem: ReadProblem);
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(ReadProblem)> WalkWatch for F {
@@ -187,6 +191,9 @@ impl<'a, R: Receiver + 'static> Walk<'a, R> {
         }
         self.push(folder, look, None, selection.whole, Some(selection));
         while let Some(top) = self.stack.last_mut() {
+            if self.watch.is_cancelled() {
+                return Err(WriteError::Upload(UploadError::Cancelled).into());
+            }
             let next = match &mut top.names {
                 Names::All(listing) => listing.next().map(|name| name.map(<[u8]>::to_vec)),
                 Names::Named(names) => Ok(names.next().cloned()),
@@ -293,13 +300,18 @@ impl<'a, R: Receiver + 'static> Walk<'a, R> {
             return Ok(());
         }
         let found = Found { name, folder, look, whole, named };
-        match look.kind {
-            FileType::Directory => self.folder(found),
-            _ if !whole => {
-                self.tell_of(&found.folder.trail, &found.name, Unread::Replaced);
+        let refused = match look.kind {
+            FileType::Directory => return self.folder(found),
+            _ if !whole => Some(Unread::Replaced),
+            _ if named.is_some() => self.rules.check_named(found.folder.open(), &look).err(),
+            _ => None,
+        };
+        match (refused, look.kind) {
+            (Some(what), _) => {
+                self.tell_of(&found.folder.trail, &found.name, what);
                 Ok(())
             }
-            FileType::RegularFile => self.file(found),
+            (None, FileType::RegularFile) => self.file(found),
             _ => self.other(found),
         }
     }

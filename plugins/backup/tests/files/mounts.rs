@@ -3,7 +3,7 @@
 use crate::compare::{self, Same};
 use crate::kit::{self, Store, options, run};
 use crate::nasty::beneath;
-use backup::files::restore::RestoreOptions;
+use backup::files::restore::{RestoreError, RestoreOptions};
 use backup::files::walk::WalkOptions;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -84,11 +84,13 @@ fn only_disks_of_this_machine_are_entered_on_the_way() {
     assert_eq!(backup.told("/disk"), ["another file system is mounted here; it was not entered, as asked"]);
 
     // What is named is read wherever it lies, unless it holds no files.
-    let named = WalkOptions { paths: vec![root.join("memory"), root.join("proc")], ..one };
-    let backup = store.try_back_up(&named, None).unwrap();
-    assert_eq!(names(&store, backup.id, &root), ["memory", "memory/gone", "proc"]);
+    let paths = ["memory", "proc", "sys/kernel/notes", "disk/kept"].map(|path| root.join(path)).to_vec();
+    let backup = store.try_back_up(&WalkOptions { paths, ..one }, None).unwrap();
+    let expected = ["disk", "disk/kept", "memory", "memory/gone", "proc", "sys", "sys/kernel"];
+    assert_eq!(names(&store, backup.id, &root), expected);
     assert_eq!(backup.told("/proc"), ["it holds no files: the kernel's proc"]);
-    assert_eq!(backup.walked.lost, 1);
+    assert_eq!(backup.told("/sys/kernel/notes"), ["it holds no files: the kernel's sysfs"]);
+    assert_eq!(backup.walked.lost, 2);
 }
 
 #[test]
@@ -106,6 +108,33 @@ fn the_nasty_tree_survives_other_file_systems() {
     mount(&["-t", "tmpfs", "memory"], &to);
     store.restore(backup.id, &kit::into(&to)).assert_whole();
     compare::ourselves(&nasty.root, &beneath(&to, &nasty.root), Same::Everything);
+}
+
+#[test]
+fn a_full_disk_ends_a_restore_and_room_lets_it_go_on() {
+    if !is_inside("mounts::a_full_disk_ends_a_restore_and_room_lets_it_go_on") {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let (root, small) = (work.path().join("root"), work.path().join("small"));
+    fs::create_dir(&root).unwrap();
+    for number in 0..40 {
+        fs::write(root.join(number.to_string()), crate::nasty::noise(100_000 + number)).unwrap();
+    }
+    let store = Store::new();
+    let backup = store.back_up(&root);
+    mount(&["-t", "tmpfs", "-o", "size=2m", "memory"], &small);
+    let full = store.try_restore(backup.id, &kit::into(&small)).map(|_| ()).unwrap_err();
+    assert!(matches!(&full, RestoreError::Full { cause: rustix::io::Errno::NOSPC, .. }), "{full}");
+    let copy = beneath(&small, &root);
+    let whole: Vec<_> = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!((5..20).contains(&whole.len()), "{whole:?}");
+    assert!(whole.iter().all(|name| fs::read(root.join(name)).unwrap() == fs::read(copy.join(name)).unwrap()));
+    run(Command::new("mount").args(["-o", "remount,size=9m"]).arg(&small));
+    let outcome = store.restore(backup.id, &kit::into(&small));
+    outcome.assert_whole();
+    assert_eq!((outcome.restored.right, outcome.restored.files), (whole.len() as u64, 40 - whole.len() as u64));
+    compare::ourselves(&root, &copy, Same::Everything);
 }
 
 const LEVELS: usize = 2000;

@@ -32,8 +32,13 @@ impl Draft {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
             Err(cause) => return Err(failed(Step::Make, cause)),
         }
+        Draft::named_file(folder, shared)
+    }
+
+    fn named_file(folder: Arc<Opened>, shared: &Shared<'_>) -> Result<Draft, Unwritten> {
         let name = shared.unfinished_name();
-        let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let open = rustix::fs::openat(folder.get(), &name, flags, mode).map_err(|cause| failed(Step::Make, cause))?;
         Ok(Draft { folder, open, name: Some(name) })
     }
@@ -150,5 +155,87 @@ fn in_the_way(cause: Errno) -> Unwritten {
         Errno::EXIST => Unwritten::InTheWay(There::File),
         Errno::ISDIR => Unwritten::InTheWay(There::Folder),
         cause => failed(Step::Name, cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Destination, RestoreOptions, Watch, WriteProblem};
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    struct Nobody;
+
+    impl Watch for Nobody {
+        fn problem(&self, problem: WriteProblem) {
+            panic!("{problem}");
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// In a folder with one file, all ways to make another one.
+    fn with_each(test: impl Fn(&Path, Draft, &Shared<'_>)) {
+        let options = RestoreOptions::new(Destination::Original);
+        for make in [Draft::file, Draft::named_file] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("there"), "old").unwrap();
+            let shared = Shared::new(&options, &Nobody, None);
+            let opened = Arc::new(Opened::start(folder.path()).unwrap());
+            let draft = make(opened, &shared).unwrap();
+            rustix::io::write(draft.open(), b"new").unwrap();
+            test(folder.path(), draft, &shared);
+        }
+    }
+
+    #[test]
+    fn a_draft_gets_a_name_that_is_free() {
+        with_each(|folder, draft, shared| {
+            draft.publish(b"new", false, shared).unwrap();
+            assert_eq!(names(folder), ["new", "there"]);
+            assert_eq!(fs::read_to_string(folder.join("new")).unwrap(), "new");
+        });
+    }
+
+    #[test]
+    fn a_draft_replaces_nothing_unless_it_should() {
+        with_each(|folder, draft, shared| {
+            let refused = draft.publish(b"there", false, shared);
+            assert!(matches!(refused, Err(Unwritten::InTheWay(There::File))));
+            assert_eq!(fs::read_to_string(folder.join("there")).unwrap(), "old");
+            assert_eq!(names(folder), ["there"]);
+        });
+        with_each(|folder, draft, shared| {
+            draft.publish(b"there", true, shared).unwrap();
+            assert_eq!(fs::read_to_string(folder.join("there")).unwrap(), "new");
+            assert_eq!(names(folder), ["there"]);
+        });
+    }
+
+    #[test]
+    fn a_draft_that_is_given_up_leaves_nothing() {
+        with_each(|folder, draft, _| {
+            drop(draft);
+            assert_eq!(names(folder), ["there"]);
+        });
+    }
+
+    #[test]
+    fn two_names_of_one_file_stay_two_names() {
+        with_each(|folder, draft, shared| {
+            draft.publish(b"new", false, shared).unwrap();
+            let opened = Opened::start(folder).unwrap();
+            link((opened.get(), b"new"), (opened.get(), b"there"), true, shared).unwrap();
+            link((opened.get(), b"new"), (opened.get(), b"there"), true, shared).unwrap();
+            assert_eq!(names(folder), ["new", "there"]);
+            assert_eq!(fs::read_to_string(folder.join("there")).unwrap(), "new");
+            assert_eq!(link((opened.get(), b"new"), (opened.get(), b"there"), false, shared), Err(Errno::EXIST));
+        });
     }
 }

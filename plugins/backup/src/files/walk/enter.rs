@@ -6,7 +6,7 @@ use crate::files::look::{Look, open_folder, pass_folder};
 use crate::files::mounts::FileSystem;
 use crate::files::problem::Unread;
 use crate::files::trail::Trail;
-use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
@@ -55,7 +55,7 @@ impl<'a> Rules<'a> {
         if now.identity() == look.identity() { Ok(open) } else { Err(Unread::Replaced) }
     }
 
-    fn check(&self, handle: &OwnedFd, look: &Look, named: bool) -> Result<(), Unread> {
+    fn check(&self, handle: impl AsFd, look: &Look, named: bool) -> Result<(), Unread> {
         let found = rustix::fs::fstatfs(handle).map_err(Unread::Hidden)?;
         match FileSystem::of(&found, look.device) {
             kind @ FileSystem::Pseudo(_) if named => Err(Unread::NoFiles(kind)),
@@ -65,6 +65,11 @@ impl<'a> Rules<'a> {
             FileSystem::Disk => Ok(()),
             kind => Err(Unread::NotEntered(kind)),
         }
+    }
+
+    /// What was named and is no folder may lie anywhere but where no files are.
+    pub(super) fn check_named(&self, folder: BorrowedFd<'_>, look: &Look) -> Result<(), Unread> {
+        self.check(folder, look, true)
     }
 
     /// Of a cache, the tag alone is wanted, so that it is known as one after a restore as well.

@@ -1,0 +1,155 @@
+//! A machine backs up: *have?*, *put*, *commit*.
+
+use super::last::{self, Seen};
+use super::{DOMAIN, fault_of, machine_of, open, source};
+use crate::remote::VERSION;
+use crate::settings::Keeping;
+use crate::wire::{
+    Begin, Begun, Incoming, Kind, Message, Outgoing, Proposal, Stored, broken, decode_have, decode_segment, encode_yes,
+};
+use sdk::prelude::*;
+use sdk::schema::Code;
+use sdk::tokio::sync::Semaphore;
+use sdk::tokio::task::spawn_blocking;
+use std::sync::Arc;
+use vault::{Reader, Receiver, Session, SessionOptions, Trust, Vault};
+
+/// Messages of one machine that are worked on at a time; what comes beyond waits on the line.
+const AT_ONCE: u32 = 8;
+
+/// Serves one backup to its end.
+pub(super) async fn serve(ctx: Ctx, stream: Stream) -> Result<()> {
+    let (sender, receiver) = stream.split();
+    let (out, mut incoming) = (Arc::new(Outgoing::new(sender)), Incoming::new(receiver));
+    let ended = converse(&ctx, &out, &mut incoming).await;
+    if let Err(fault) = &ended {
+        // Under no number, so that it reaches whoever only told. A machine that is gone cannot be told why.
+        let _ = out.send_json(Kind::Problem, 0, &fault.0).await;
+    }
+    out.finish().await;
+    ended
+}
+
+async fn converse(ctx: &Ctx, out: &Arc<Outgoing>, incoming: &mut Incoming) -> Result<()> {
+    let Some(first) = incoming.next().await? else { return Ok(()) };
+    if first.kind != Kind::Begin {
+        return Err(broken("a backup has to begin with its beginning."));
+    }
+    let begin: Begin = first.json()?;
+    let vault = open(ctx).await?;
+    let session = Arc::new(begin_session(ctx, &vault, &begin).await?);
+    let settings: Keeping = ctx.settings().await?;
+    let basis = session.basis().map(super::read::opened);
+    let begun = Begun {
+        basis,
+        compression_level: settings.compression_level(),
+        names_trusted: ctx.is_standalone(),
+        leave_out: settings.vault().map(|folder| folder.display().to_string()).into_iter().collect(),
+    };
+    out.send_json(Kind::Begin, first.number, &begun).await?;
+    let basis = session.basis().map(|basis| vault.reader(basis.summary.id, None)).transpose().map_err(fault_of)?;
+    let (basis, slots) = (basis.map(Arc::new), Arc::new(Semaphore::new(AT_ONCE as usize)));
+    let serving = Serving { ctx, out, session, basis, slots };
+    while let Some(message) = incoming.next().await? {
+        serving.message(message).await?;
+    }
+    Ok(())
+}
+
+async fn begin_session(ctx: &Ctx, vault: &Arc<Vault>, begin: &Begin) -> Result<Session> {
+    if begin.version != VERSION {
+        let text = format!("The machine speaks version {} of backup and the administrator {VERSION}.", begin.version);
+        return Err(fault(Code::UnsupportedByHost, text).fix("Update whichever is older."));
+    }
+    // Alone there is one machine, and whoever starts it says what it is called.
+    let source = if ctx.is_standalone() { begin.name.clone() } else { source(&machine_of(ctx)?, &begin.name) };
+    let trust = if ctx.is_standalone() { Trust::Own } else { Trust::Verify };
+    let vault = vault.clone();
+    ctx.blocking(move || {
+        let basis = vault.latest(&source, DOMAIN).map_err(fault_of)?.map(|summary| summary.id);
+        let options = SessionOptions {
+            source,
+            domain: DOMAIN.to_owned(),
+            mode: vault::Mode::Managed,
+            basis,
+            trust,
+            now_ms: jiff::Timestamp::now().as_millisecond(),
+        };
+        match vault.begin(options.clone()) {
+            // What is damaged is sent again, which heals it.
+            Err(vault::VaultError::DamagedBasis { .. }) => vault.begin(SessionOptions { basis: None, ..options }),
+            other => other,
+        }
+        .map_err(fault_of)
+    })
+    .await
+}
+
+struct Serving<'a> {
+    ctx: &'a Ctx,
+    out: &'a Arc<Outgoing>,
+    session: Arc<Session>,
+    /// The snapshot that the session builds on.
+    basis: Option<Arc<Reader>>,
+    slots: Arc<Semaphore>,
+}
+
+impl Serving<'_> {
+    async fn message(&self, message: Message) -> Result<()> {
+        match message.kind {
+            Kind::Have => self.have(message).await,
+            Kind::Put => self.put(message).await,
+            Kind::Commit => self.commit(message).await,
+            Kind::Names | Kind::Refs => {
+                let basis = self.basis.clone().ok_or_else(|| broken("this backup has no basis to read."))?;
+                super::read::answer(self.ctx, basis, self.out, message).await
+            }
+            other => Err(broken(format!("a backup has no message {other:?}."))),
+        }
+    }
+
+    async fn have(&self, message: Message) -> Result<()> {
+        let session = self.session.clone();
+        let answer = self
+            .ctx
+            .blocking(move || {
+                let names = decode_have(&message.payload, Session::BATCH)?;
+                session.have(&names).map_err(fault_of)
+            })
+            .await?;
+        self.out.send(Kind::Have, message.number, &encode_yes(&answer)).await
+    }
+
+    /// Takes a segment beside what comes next. The permit goes with the work: so many and no more are in memory.
+    async fn put(&self, message: Message) -> Result<()> {
+        let permit = self.slots.clone().acquire_owned().await?;
+        let (session, out, runtime) = (self.session.clone(), self.out.clone(), sdk::tokio::runtime::Handle::current());
+        spawn_blocking(move || {
+            let taken = decode_segment(&message.payload).and_then(|segment| session.put(segment).map_err(fault_of));
+            if let Err(fault) = taken {
+                // The session remembers it too, and refuses to commit what lacks this segment.
+                let _ = runtime.block_on(out.send_json(Kind::Problem, 0, &fault.0));
+            }
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    async fn commit(&self, message: Message) -> Result<()> {
+        // All that was put before is in the session by then.
+        let all = self.slots.clone().acquire_many_owned(AT_ONCE).await?;
+        let draft = message.json::<Proposal>()?.draft()?;
+        let (session, seen) = (self.session.clone(), Seen::from(&draft));
+        let received = self.ctx.blocking(move || session.commit(draft).map_err(fault_of)).await?;
+        drop(all);
+        if let Some(machine) = self.ctx.machine().filter(|_| !self.ctx.is_standalone())
+            && let Err(fault) = last::stored(self.ctx, machine, &received, &seen).await
+        {
+            // The snapshot is there all the same; the list of snapshots shows it.
+            sdk::tracing::warn!(problem = %fault.0, "the last backup of a machine is not on screen");
+        }
+        let stored =
+            Stored { snapshot: received.snapshot.0, time_ms: received.time_ms, stored_bytes: received.stored_bytes };
+        self.out.send_json(Kind::Commit, message.number, &stored).await
+    }
+}

@@ -1,0 +1,242 @@
+//! Backs up the machine it runs on.
+
+use crate::files::walk::{MachineFile, WalkError, WalkOptions, Walked, walk};
+use crate::files::{Excludes, ReadProblem, Severity};
+use crate::remote::{Remote, reading_basis};
+use crate::settings::Running;
+use crate::wire::Begun;
+use sdk::prelude::*;
+use sdk::schema::{Code, Problem};
+use sdk::schemars::JsonSchema;
+use sdk::serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use vault::{
+    BasisFile, BasisFileWriter, Cancel, Description, FileTime, Finished, SnapshotWriter, UploadOptions, UploadProgress,
+    WriteError,
+};
+
+/// How often is told how far it is.
+const TELL: Duration = Duration::from_millis(500);
+/// Name of the copy of the last snapshot's streams in the plugin's own directory.
+const BASIS: &str = "basis";
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// What to back up; what the settings say where nothing is named
+    #[arg(type = "path", default = Vec::new())]
+    path: Vec<String>,
+    /// Name of this set of files; of the machine where it runs alone
+    name: Option<String>,
+}
+
+/// What a run made.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(crate = "sdk::serde")]
+#[schemars(crate = "sdk::schemars")]
+pub(crate) struct Ran {
+    /// Id of the snapshot
+    snapshot: String,
+    /// `complete` or `incomplete`
+    status: String,
+    files: u64,
+    directories: u64,
+    /// Files that were read, since they are new or changed
+    files_read: u64,
+    /// Bytes of all files
+    logical_bytes: u64,
+    /// Bytes that this run added to the vault
+    new_bytes: u64,
+    /// Bytes sent to the administrator
+    sent_bytes: u64,
+    /// What could not be read whole
+    problems: u64,
+    /// Files that changed while they were read
+    changed: u64,
+}
+
+/// What the thread that walks brings back.
+struct Outcome {
+    finished: Finished,
+    walked: Walked,
+    problems: Vec<ReadProblem>,
+}
+
+pub(crate) async fn run(ctx: Ctx, args: Run) -> Result<Ran> {
+    let settings: Running = ctx.settings().await?;
+    let paths = chosen(&args.path, &settings)?;
+    let name = match (args.name, ctx.is_standalone()) {
+        (Some(name), _) => name,
+        (None, true) => host_name(),
+        (None, false) => String::new(),
+    };
+    let files = ctx.files_dir().await?;
+    ctx.doing("connecting to the vault")?;
+    let (remote, begun) = Remote::begin(&ctx, &name).await?;
+    let options = WalkOptions {
+        paths: paths.iter().map(PathBuf::from).collect(),
+        base: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        excludes: Excludes::new(&settings.exclude)
+            .map_err(|error| Problem::bad_request(error.to_string()).at("exclude"))?,
+        one_file_system: false,
+        skip_caches: false,
+        leave_out: begun.leave_out.iter().map(PathBuf::from).collect(),
+        scratch: files.clone(),
+    };
+    let description = Description {
+        machine: host_name(),
+        program: concat!("bailiwick-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
+        began: now(),
+        paths: paths.iter().map(|path| path.as_bytes().to_vec()).collect(),
+        ..Description::default()
+    };
+    let basis = files.join(format!("{BASIS}-{}", file_name(&name)));
+    let total = begun.basis.as_ref().map(|basis| basis.counts.logical_bytes);
+    let (progress, cancel) = (Arc::new(UploadProgress::default()), Cancel::default());
+    let upload = UploadOptions {
+        level: begun.compression_level,
+        names: begun.names_trusted,
+        cancel: cancel.clone(),
+        progress: progress.clone(),
+        ..UploadOptions::default()
+    };
+    let work = Work { remote: remote.clone(), begun, options, description, basis, upload };
+    let working = ctx.blocking(move || work.run());
+    let outcome = told_meanwhile(&ctx, working, &progress, total, &cancel).await?;
+    let sent_bytes = remote.sent_bytes();
+    remote.finish().await;
+    Ok(report(&ctx, outcome, sent_bytes))
+}
+
+fn chosen(named: &[String], settings: &Running) -> Result<Vec<String>> {
+    let paths = if named.is_empty() { settings.paths.clone() } else { named.to_vec() };
+    if paths.is_empty() {
+        return Err(fault(Code::BadRequest, "There is nothing to back up.").fix("Name a path, or set what to back up."));
+    }
+    Ok(paths)
+}
+
+/// Tells how far the work is until it is done; a cancellation reaches it.
+async fn told_meanwhile<T>(
+    ctx: &Ctx,
+    working: impl Future<Output = Result<T>>,
+    progress: &UploadProgress,
+    total: Option<u64>,
+    cancel: &Cancel,
+) -> Result<T> {
+    let mut ticks = sdk::tokio::time::interval(TELL);
+    let mut working = std::pin::pin!(working);
+    loop {
+        sdk::tokio::select! {
+            result = &mut working => return result,
+            () = ctx.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+            _ = ticks.tick(), if !cancel.is_cancelled() => {
+                let (bytes, files) = (progress.bytes.load(Ordering::Relaxed), progress.files.load(Ordering::Relaxed));
+                let amount = Amount::bytes(bytes);
+                // The total is that of last time: where it has grown, the end cannot be told.
+                let amount = total.filter(|total| bytes <= *total).map_or(amount, |total| amount.of(total));
+                ctx.amount(amount, format!("{files} files")).ok();
+            }
+        }
+    }
+}
+
+/// What the thread that walks takes with it.
+struct Work {
+    remote: Remote,
+    begun: Begun,
+    options: WalkOptions,
+    description: Description,
+    basis: PathBuf,
+    upload: UploadOptions,
+}
+
+impl Work {
+    fn run(self) -> Result<Outcome> {
+        let Work { remote, begun, options, mut description, basis, upload } = self;
+        let before = match &begun.basis {
+            Some(opened) => match BasisFile::open(&basis) {
+                Ok(Some(file)) if file.snapshot().to_string() == opened.snapshot => Some(file.into_basis()),
+                // What is not here is with the keeper.
+                Ok(_) | Err(_) => Some(reading_basis(&remote, opened.clone())),
+            },
+            None => None,
+        };
+        let mut writer = SnapshotWriter::<Remote, MachineFile>::new(Arc::new(remote), upload, before);
+        match BasisFileWriter::create(&basis) {
+            Ok(file) => writer.keep_basis(file),
+            Err(error) => sdk::tracing::warn!(%error, "the next run has to ask the administrator for this one"),
+        }
+        let mut problems = Vec::new();
+        let walked =
+            walk(&mut writer, &options, &mut |problem: ReadProblem| problems.push(problem)).map_err(walk_fault)?;
+        description.users = walked.owners.users.clone();
+        description.groups = walked.owners.groups.clone();
+        for problem in problems.iter().filter(|problem| problem.what.severity() > Severity::Note) {
+            description.add_problem(&problem.path, &problem.what.to_string());
+        }
+        let incomplete = walked.lost > 0;
+        let finished = writer.finish(&description, incomplete).map_err(write_fault)?;
+        if let Some(error) = &finished.basis_lost {
+            sdk::tracing::warn!(%error, "the next run has to ask the administrator for this one");
+        }
+        Ok(Outcome { finished, walked, problems })
+    }
+}
+
+fn report(ctx: &Ctx, outcome: Outcome, sent_bytes: u64) -> Ran {
+    let Outcome { finished, walked, problems } = outcome;
+    for problem in &problems {
+        match problem.what.severity() {
+            Severity::Loss => ctx.in_part(fault(Code::Unavailable, problem.to_string())),
+            Severity::Doubt => sdk::tracing::warn!("{problem}"),
+            Severity::Note => sdk::tracing::info!("{problem}"),
+        }
+    }
+    let counts = finished.counts;
+    Ran {
+        snapshot: finished.received.snapshot.to_string(),
+        status: if walked.lost > 0 { "incomplete" } else { "complete" }.to_owned(),
+        files: counts.files,
+        directories: counts.directories,
+        files_read: counts.files_read,
+        logical_bytes: counts.logical_bytes,
+        new_bytes: finished.received.stored_bytes,
+        sent_bytes,
+        problems: walked.lost,
+        changed: walked.doubtful,
+    }
+}
+
+fn walk_fault<E: std::error::Error + Into<Problem> + 'static>(error: WalkError<E>) -> sdk::Fault {
+    match error {
+        WalkError::Write(error) => write_fault(error),
+        WalkError::Nothing => fault(Code::NotFound, format!("{error}.")).fix("Name a path that is there."),
+        WalkError::Root(_) => fault(Code::Unavailable, format!("{error}.")),
+    }
+}
+
+/// What the keeper said is told as it said it.
+fn write_fault<E: std::error::Error + Into<Problem> + 'static>(error: WriteError<E>) -> sdk::Fault {
+    match error {
+        WriteError::Upload(vault::UploadError::Receiver(said)) => sdk::Fault(said.into()),
+        WriteError::Upload(vault::UploadError::Cancelled) => fault(Code::Cancelled, "it was cancelled."),
+        other => other.into(),
+    }
+}
+
+/// By this machine's clock.
+fn now() -> FileTime {
+    let now = jiff::Timestamp::now();
+    FileTime { seconds: now.as_second(), nanoseconds: now.subsec_nanosecond().unsigned_abs() }
+}
+
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// A name of a file for any name of a set.
+fn file_name(name: &str) -> String {
+    vault::DomainId::of(name).to_string()
+}

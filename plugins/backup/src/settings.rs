@@ -1,0 +1,137 @@
+//! What operators may decide. Alone on a machine, each is an option of the command line.
+
+use crate::retention::Rule;
+use jiff::SignedDuration;
+use sdk::App;
+use sdk::prelude::*;
+use sdk::schema::{FieldType, Setting, SettingMerge, Stricter};
+use std::path::PathBuf;
+
+/// Where snapshots are kept and for how long: the administrator's.
+#[derive(Clone, Debug, sdk::serde::Deserialize)]
+#[serde(crate = "sdk::serde")]
+pub(crate) struct Keeping {
+    vault: String,
+    password_file: String,
+    compression: i32,
+    immutable_days: u32,
+    keep_days: u32,
+    keep_daily: u32,
+    keep_weekly: u32,
+    keep_monthly: u32,
+    keep_yearly: u32,
+}
+
+/// What a machine backs up, when and how fast.
+#[derive(Clone, Debug, sdk::serde::Deserialize)]
+#[serde(crate = "sdk::serde")]
+pub(crate) struct Running {
+    pub(crate) paths: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) restore_allowed: bool,
+}
+
+impl Keeping {
+    /// The vault's folder, where one was named.
+    pub(crate) fn vault(&self) -> Option<PathBuf> {
+        (!self.vault.is_empty()).then(|| PathBuf::from(&self.vault))
+    }
+
+    /// The file with the vault's password, where one was named.
+    pub(crate) fn password_file(&self) -> Option<PathBuf> {
+        (!self.password_file.is_empty()).then(|| PathBuf::from(&self.password_file))
+    }
+
+    pub(crate) fn compression_level(&self) -> i32 {
+        self.compression.clamp(1, 19)
+    }
+
+    /// How long nothing at all is removed.
+    pub(crate) fn immutable(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.immutable_days))
+    }
+
+    pub(crate) fn rule(&self) -> Rule {
+        Rule {
+            within: SignedDuration::from_hours(24 * i64::from(self.keep_days)).max(self.immutable()),
+            daily: self.keep_daily as usize,
+            weekly: self.keep_weekly as usize,
+            monthly: self.keep_monthly as usize,
+            yearly: self.keep_yearly as usize,
+        }
+    }
+}
+
+fn setting(title: &str, description: &str, kind: FieldType, default: Value) -> Setting {
+    Setting {
+        title: title.to_owned(),
+        description: description.to_owned(),
+        kind,
+        default,
+        merge: SettingMerge::Priority,
+        stricter: None,
+    }
+}
+
+fn count(title: &str, description: &str, default: u32) -> Setting {
+    Setting { merge: SettingMerge::Max, ..setting(title, description, FieldType::Int, json!(default)) }
+}
+
+/// Adds all settings to the plugin.
+pub(crate) fn declare(app: App) -> App {
+    let list = |title, description, default: Value, stricter| Setting {
+        merge: SettingMerge::Union,
+        stricter: Some(stricter),
+        ..setting(title, description, FieldType::Tags, default)
+    };
+    let app = app
+        .setting(
+            "paths",
+            list("Back up", "Files and directories with all that is below them.", json!(["/"]), Stricter::Fewer),
+        )
+        .setting(
+            "exclude",
+            list(
+                "Leave out",
+                "Patterns as in a .gitignore file, from the root of the machine.",
+                json!(["/tmp", "/var/tmp", "/var/cache", "/swapfile", "/swap.img"]),
+                Stricter::More,
+            ),
+        )
+        .setting(
+            "restore_allowed",
+            Setting {
+                merge: SettingMerge::All,
+                stricter: Some(Stricter::Off),
+                ..setting(
+                    "Let operators restore",
+                    "Off, nothing is written back to the machine.",
+                    FieldType::Bool,
+                    json!(true),
+                )
+            },
+        );
+    keeping(app)
+}
+
+fn keeping(app: App) -> App {
+    let path = |title, description| setting(title, description, FieldType::Path, json!(""));
+    app.setting("vault", path("Vault", "Folder that holds the snapshots; one of the administrator's own where empty."))
+        .setting(
+            "password_file",
+            path(
+                "Password file",
+                "File whose first line opens the vault; without it, a key that the administrator keeps.",
+            ),
+        )
+        .setting("compression", setting("Compression", "1 is fast, 19 is small.", FieldType::Int, json!(1)))
+        .setting(
+            "immutable_days",
+            count("Nothing is removed for", "Days for which no rule and nobody can remove a snapshot.", 7),
+        )
+        .setting("keep_days", count("Keep everything for", "Days for which every snapshot is kept.", 7))
+        .setting("keep_daily", count("Daily snapshots", "Of how many days the last snapshot is kept.", 14))
+        .setting("keep_weekly", count("Weekly snapshots", "Of how many weeks the last snapshot is kept.", 8))
+        .setting("keep_monthly", count("Monthly snapshots", "Of how many months the last snapshot is kept.", 12))
+        .setting("keep_yearly", count("Yearly snapshots", "Of how many years the last snapshot is kept.", 3))
+}

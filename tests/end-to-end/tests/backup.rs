@@ -1,0 +1,221 @@
+//! Backup as a person meets it: alone on a machine, and from the console's site.
+
+use crate::jobs::{own_plugin_is_ready, plugin_is_ready};
+use crate::machines::{arrive, site_with_network};
+use anyhow::{Context, Result, ensure};
+use end_to_end::{Case, Client, Machine, Network, Site, Start, process, soon};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let namespaces = "machines of their own live in network namespaces";
+    vec![
+        Case::new("backup::alone_a_tree_comes_back_as_it_was", alone),
+        Case::new("backup::what_cannot_be_opened_says_so", cannot_be_opened),
+        Case::new("backup::a_machine_is_backed_up_and_restored_from_the_site", from_the_site).root(namespaces),
+        Case::new("backup::a_machine_reads_no_snapshot_of_another", not_of_another).root(namespaces),
+    ]
+}
+
+/// The module by itself, with a vault of its own.
+struct Alone {
+    folder: TempDir,
+}
+
+impl Alone {
+    fn new() -> Result<Alone> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("password"), "correct horse battery staple\n")?;
+        Ok(Alone { folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn output(&self, words: &[&str]) -> Result<Output> {
+        let library = process::built().join("libbackup.so");
+        let mut command = Command::new(process::program("bailiwick"));
+        command.args(["module", "run"]).arg(library).args(words).env("BAILIWICK_STATE", self.path("state"));
+        command.arg("--vault").arg(self.path("vault")).arg("--password-file").arg(self.path("password"));
+        Ok(command.output()?)
+    }
+
+    fn run(&self, words: &[&str]) -> Result<Value> {
+        let words = [words, &["-o", "json"]].concat();
+        let output = self.output(&words)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "{words:?} ended with {}\n{text}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_str(&text).with_context(|| format!("{words:?} printed {text}"))
+    }
+}
+
+/// A small tree with what trees have.
+fn plant(root: &Path) -> Result<()> {
+    fs::create_dir_all(root.join("docs/deep/er"))?;
+    fs::write(root.join("docs/hello.txt"), "hello\n")?;
+    fs::write(root.join("docs/empty"), "")?;
+    let big: Vec<u8> = (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    fs::write(root.join("docs/deep/er/big.bin"), big)?;
+    std::os::unix::fs::symlink("../hello.txt", root.join("docs/deep/link"))?;
+    fs::hard_link(root.join("docs/hello.txt"), root.join("docs/twin.txt"))?;
+    for n in 0..200 {
+        fs::write(root.join(format!("docs/deep/{n:03}.txt")), format!("file {n}\n").repeat(n))?;
+    }
+    Ok(())
+}
+
+/// Whether two trees are the same to `diff`, which follows no links.
+fn same(one: &Path, other: &Path) -> Result<()> {
+    let output = Command::new("diff").args(["-r", "--no-dereference"]).arg(one).arg(other).output()?;
+    ensure!(output.status.success(), "the trees differ:\n{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
+fn beneath(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn alone() -> Result<()> {
+    let alone = Alone::new()?;
+    let tree = alone.path("tree");
+    plant(&tree)?;
+    let made = alone.run(&["init"])?;
+    ensure!(made["recovery_sheet"].as_str().is_some_and(|sheet| sheet.len() > 40), "{made}");
+
+    let path = tree.display().to_string();
+    let first = alone.run(&["run", "--name", "larch", &path])?;
+    ensure!(first["status"] == "complete" && first["files_read"].as_u64() > Some(200), "{first}");
+    let second = alone.run(&["run", "--name", "larch", &path])?;
+    ensure!(second["files_read"] == 0 && second["new_bytes"].as_u64() < Some(20_000), "{second}");
+
+    fs::write(tree.join("docs/hello.txt"), "hello again\n")?;
+    let third = alone.run(&["run", "--name", "larch", &path])?;
+    ensure!(third["files_read"].as_u64().is_some_and(|read| (1..=2).contains(&read)), "{third}");
+
+    let snapshots = alone.run(&["snapshots"])?;
+    let snapshots = snapshots.as_array().context("an array")?;
+    ensure!(snapshots.len() == 3, "{snapshots:?}");
+    for field in ["id", "time", "machine", "paths", "logical_bytes", "new_bytes", "status"] {
+        ensure!(!snapshots[0][field].is_null(), "{field} is missing in {}", snapshots[0]);
+    }
+    ensure!(snapshots[0]["id"] == third["snapshot"], "the newest comes first");
+
+    let directory = format!("{path}/docs");
+    let listed = alone.run(&["ls", "--snapshot", "latest", &directory])?;
+    let names: Vec<&str> = listed.as_array().into_iter().flatten().filter_map(|row| row["name"].as_str()).collect();
+    ensure!(names == ["deep", "empty", "hello.txt", "twin.txt"], "{names:?}");
+
+    let to = alone.path("back");
+    let back = alone.run(&["restore", "--snapshot", "latest", "--name", "larch", "--to", &to.display().to_string()])?;
+    ensure!(back["problems"] == 0, "{back}");
+    same(&tree, &beneath(&to, &tree))?;
+    let again = alone.run(&["restore", "--name", "larch", "--to", &to.display().to_string()])?;
+    ensure!(again["files"] == 0 && again["problems"] == 0, "what is right already is left alone: {again}");
+
+    let old = alone.path("old");
+    let id = first["snapshot"].as_str().context("an id")?;
+    alone.run(&["restore", "--snapshot", &id[..24], "--to", &old.display().to_string(), "--path", &directory])?;
+    ensure!(fs::read_to_string(beneath(&old, &tree).join("docs/hello.txt"))? == "hello\n");
+    Ok(())
+}
+
+fn cannot_be_opened() -> Result<()> {
+    let alone = Alone::new()?;
+    let refused = |words: &[&str], code: i32, says: &str| -> Result<()> {
+        let output = alone.output(words)?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.code() == Some(code), "{words:?} ended with {}\n{text}", output.status);
+        ensure!(text.contains(says) && !text.contains("panicked"), "{words:?} said\n{text}");
+        Ok(())
+    };
+    refused(&["snapshots"], 3, "vault")?;
+    fs::create_dir(alone.path("vault"))?;
+    fs::write(alone.path("vault/letter.txt"), "dear all")?;
+    refused(&["init"], 5, "letter.txt")?;
+    fs::remove_file(alone.path("vault/letter.txt"))?;
+    alone.run(&["init"])?;
+    refused(&["init"], 5, "already")?;
+    fs::write(alone.path("password"), "wrong\n")?;
+    refused(&["snapshots"], 4, "password")?;
+    fs::remove_file(alone.path("password"))?;
+    refused(&["snapshots"], 3, "password")?;
+    fs::write(alone.path("password"), "correct horse battery staple\n")?;
+    refused(&["run", "/no/such/place"], 3, "none of the paths")?;
+    refused(&["restore", "--to", &alone.path("out").display().to_string()], 3, "no snapshot")
+}
+
+struct Grove {
+    _network: Network,
+    site: Site,
+    manager: Client,
+    machines: Vec<Machine>,
+}
+
+fn grove(names: &[&str]) -> Result<Grove> {
+    let (network, site) = site_with_network(Start { plugins: vec!["backup"], ..Start::default() })?;
+    let manager = site.manager()?;
+    let machines = arrive(&network, &site, &manager, names)?;
+    for name in names {
+        plugin_is_ready(&manager, name)?;
+    }
+    own_plugin_is_ready(&manager)?;
+    Ok(Grove { _network: network, site, manager, machines })
+}
+
+fn from_the_site() -> Result<()> {
+    let grove = grove(&["larch", "rowan"])?;
+    let folder = tempfile::tempdir()?;
+    let tree = folder.path().join("tree");
+    plant(&tree)?;
+    let path = tree.display().to_string();
+    let ran = |machine: &str| grove.manager.run("backup.run", &json!({"machine": machine, "path": [path]}));
+    let first = ran("larch")?;
+    let result = &first["result"];
+    ensure!(result["status"] == "complete" && result["files_read"].as_u64() > Some(200), "{first}");
+    let other = ran("rowan")?;
+    let (sent, logical) = (other["result"]["sent_bytes"].as_u64(), other["result"]["logical_bytes"].as_u64());
+    ensure!(
+        sent.zip(logical).is_some_and(|(sent, logical)| sent * 20 < logical),
+        "what larch sent is sent again: {other}"
+    );
+
+    let row = soon("larch shows its last backup", || {
+        let row = grove.manager.row("fleet/machines", "name", "larch")?;
+        Ok(row.filter(|row| row["last_backup"].is_string()))
+    })?;
+    ensure!(row["backup_status"] == "complete", "{row}");
+    let snapshots = grove.manager.rows("backup/snapshots")?;
+    ensure!(snapshots.len() == 2 && snapshots.iter().any(|row| row["machine"] == "larch"), "{snapshots:?}");
+
+    let to = folder.path().join("back");
+    let back = json!({"machine": "larch", "snapshot": "latest", "to": to});
+    let restored = grove.manager.run("backup.restore", &back)?;
+    ensure!(restored["result"]["problems"] == 0, "{restored}");
+    same(&tree, &beneath(&to, &tree))?;
+    ensure!(grove.machines.len() == 2 && grove.site.url.starts_with("http"));
+    Ok(())
+}
+
+fn not_of_another() -> Result<()> {
+    let grove = grove(&["larch", "rowan"])?;
+    let folder = tempfile::tempdir()?;
+    plant(&folder.path().join("tree"))?;
+    let ran = grove.manager.run("backup.run", &json!({"machine": "larch", "path": [folder.path().join("tree")]}))?;
+    let id = ran["result"]["snapshot"].as_str().context("an id")?;
+    let job = grove
+        .manager
+        .submit("backup.restore", &json!({"machine": "rowan", "snapshot": id, "to": folder.path().join("stolen")}))?;
+    let job = grove.manager.job_in(&job, &["failed", "succeeded", "incomplete"])?;
+    ensure!(job["state"] == "failed" && job["problem"]["code"] == "not_found", "{job}");
+    ensure!(!folder.path().join("stolen/etc").exists());
+    Ok(())
+}
