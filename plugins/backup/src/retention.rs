@@ -123,7 +123,7 @@ fn chosen<I: Copy + Ord>(
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { within: SignedDuration::from_hours(24), daily: 3, weekly: 2, monthly: 2, yearly: 1 };
+    const RULE: Rule = Rule { within: SignedDuration::from_hours(24), daily: 3, weekly: 2, monthly: 3, yearly: 1 };
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -45,6 +45,16 @@ impl Opened {
         }
     }
 
+    /// Removes what a restore that was killed had not finished here. What cannot be removed tells by its name what it is.
+    fn clear(&self, shared: &Shared<'_>) {
+        let Ok(names) = rustix::fs::Dir::read_from(self.get()) else { return };
+        for name in names.filter_map(Result::ok).map(|entry| entry.file_name().to_bytes().to_vec()) {
+            if shared.is_left_over(&name) {
+                let _left = rustix::fs::unlinkat(self.get(), &name, rustix::fs::AtFlags::empty());
+            }
+        }
+    }
+
     /// Opens where a restore begins; links on the way there are the operator's own.
     pub(super) fn start(path: &std::path::Path) -> Result<Opened, Errno> {
         let descriptor = rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY, Mode::empty())?;
@@ -188,6 +198,9 @@ impl Folder {
     ) -> Result<Folder, Unwritten> {
         let had = Look::open(opened.get()).map_err(|cause| failed(Step::Look, cause))?;
         let is_unfinished = had.mode == UNFINISHED && had.uid == rustix::process::geteuid().as_raw();
+        if is_unfinished && !shared.only_looks() {
+            opened.clear(shared);
+        }
         let finishes = is_unfinished || (selected && shared.options.conflict == Conflict::Overwrite);
         Ok(Folder {
             trail: self.trail.name(name, &entry.name),
@@ -275,6 +288,10 @@ impl Folder {
 
     fn finish(&mut self, shared: &Shared<'_>) {
         let Some(entry) = self.finish.take() else { return };
+        if !shared.goes_on() {
+            // Something is missing from it: it stays unfinished, and the next restore goes on in it.
+            return;
+        }
         let (parent, name) = (self.trail.parent(), self.trail.last().to_vec());
         let Some(opened) = self.opened() else {
             shared.problem(parent, &name, Unwritten::Moved);

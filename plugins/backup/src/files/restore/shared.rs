@@ -14,6 +14,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// How names of what is not finished begin.
+const UNFINISHED: &str = ".bailiwick-restore-";
+
 /// What was done, counted.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -80,7 +83,13 @@ impl<'a> Shared<'a> {
     /// A name for what is not finished.
     pub(super) fn unfinished_name(&self) -> Vec<u8> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        format!(".bailiwick-restore-{:016x}-{number}", self.run).into_bytes()
+        format!("{UNFINISHED}{:016x}-{number}", self.run).into_bytes()
+    }
+
+    /// Whether something has a name like these, and not of this restore.
+    pub(super) fn is_left_over(&self, name: &[u8]) -> bool {
+        name.starts_with(UNFINISHED.as_bytes())
+            && !name.starts_with(format!("{UNFINISHED}{:016x}-", self.run).as_bytes())
     }
 
     /// Something about `name` in a folder.
