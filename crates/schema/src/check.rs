@@ -1,6 +1,8 @@
 //! Checks a manifest as a whole: names, references between its parts, sizes. Every fault names its exact path.
 
-use crate::{CONSOLE_VERSION, FEATURES, FieldType, Manifest, Type, View, ViewKind};
+mod views;
+
+use crate::{CONSOLE_VERSION, FEATURES, FieldType, Manifest, Type};
 use std::collections::BTreeSet;
 
 /// Sizes a manifest is held to, so that a hostile one cannot swamp a host or a console.
@@ -168,70 +170,6 @@ impl Check<'_> {
                 format!("{at}.sort"),
                 "rows cannot be ordered by this type",
             );
-        }
-    }
-
-    fn views(&mut self) {
-        let mut seen = BTreeSet::new();
-        self.require(self.manifest.views.len() <= Limits::default().views, "views", "too many views");
-        for (n, view) in self.manifest.views.iter().enumerate() {
-            let path = format!("views[{n}]");
-            self.require(
-                is_slug(&view.id),
-                format!("{path}.id"),
-                "a view's id is 1 to 32 lower-case letters, digits and -",
-            );
-            self.require(seen.insert(&view.id), format!("{path}.id"), format!("there are two views {}", view.id));
-            self.one_view(&path, view);
-        }
-    }
-
-    fn one_view(&mut self, path: &str, view: &View) {
-        if view.kind.has_rows() && view.of.is_none() {
-            self.fault(format!("{path}.of"), "this kind of view says of which type its rows are");
-        }
-        if let Some(of) = view.of.as_deref() {
-            match self.manifest.type_of(of) {
-                Some(kind) => self.view_fields(path, view, kind),
-                None if of.contains('.') && !of.starts_with(&format!("{}.", self.manifest.plugin.name)) => {}
-                None => self.fault(format!("{path}.of"), format!("there is no type {of}")),
-            }
-        }
-        for (list, ids) in [("actions", &view.actions), ("row", &view.row), ("bulk", &view.bulk)] {
-            for id in ids {
-                self.own_command(format!("{path}.{list}"), id);
-            }
-        }
-        if let Some(action) = view.empty.as_ref().and_then(|e| e.action.as_ref()) {
-            self.own_command(format!("{path}.empty.action"), action);
-        }
-        for id in
-            view.drill.iter().chain(view.fallback.iter()).chain(view.sections.iter().filter_map(|s| s.view.as_ref()))
-        {
-            let found = self.manifest.view(id).is_some() || self.is_foreign(id);
-            self.require(found, path, format!("there is no view {id}"));
-        }
-        for name in view.cli.iter().flat_map(|cli| cli.positional.iter().chain(&cli.trailing)) {
-            let known = view.params.contains_key(name);
-            self.require(known, format!("{path}.x-cli"), format!("{name} is not a param of the view"));
-        }
-        match (view.kind, &view.command, &view.text) {
-            (ViewKind::Form, None, _) => self.fault(format!("{path}.command"), "a form says of which command"),
-            (ViewKind::Markdown, _, None) => self.fault(format!("{path}.text"), "a markdown view has a text"),
-            (_, Some(id), _) => self.own_command(format!("{path}.command"), &id.clone()),
-            _ => {}
-        }
-    }
-
-    fn view_fields(&mut self, path: &str, view: &View, kind: &Type) {
-        let known = |name: &str| name.contains(':') || name == "machine" || kind.fields.contains_key(name);
-        let sorted = view.sort.iter().map(|s| s.strip_prefix('-').unwrap_or(s));
-        let in_sections = view.sections.iter().flat_map(|s| s.fields.iter().map(String::as_str));
-        let named = view.columns.iter().map(String::as_str).chain(sorted).chain(in_sections);
-        let filtered = view.filter.iter().map(|f| f.field.as_str()).chain(view.summary.as_deref());
-        let unknown: Vec<String> = named.chain(filtered).filter(|n| !known(n)).map(str::to_owned).collect();
-        for name in unknown {
-            self.fault(path, format!("{name} is not a field of {}", view.of.as_deref().unwrap_or_default()));
         }
     }
 

@@ -17,6 +17,7 @@ pub const FEATURES: &[&str] = &[
     "view.detail",
     "view.form",
     "view.settings",
+    "view.tree",
     "streams",
     "channel",
     "history",
@@ -275,6 +276,9 @@ pub struct View {
     /// Parts of a detail view, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<Section>,
+    /// How the rows of a view of kind `tree` lie below one another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Tree>,
     /// Text of a markdown view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -355,6 +359,19 @@ pub struct Section {
     pub bind: IndexMap<String, String>,
 }
 
+/// Where the rows below a row of a tree come from: from the same view, asked with one of its params.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tree {
+    /// Param of the view that says below what rows are listed; without it those at the top are.
+    pub param: String,
+    /// Field of a row that holds the value of that param for what is below it. It names the row in its tree.
+    pub field: String,
+    /// Rows that may have others below them; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Predicate>,
+}
+
 /// Something an operator, a schedule or another program can have done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -413,7 +430,7 @@ pub struct Command {
     /// JSON Schema 2020-12 of the result; anything where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// Input property → field of the row it is run on, `$key` for its key.
+    /// Input property → field of the row it is run on, `$key` for its key, `$params.<name>` for a param of the view.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub bind: IndexMap<String, String>,
     /// What an agent does with it when a crash or reboot cut it off.
