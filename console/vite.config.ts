@@ -18,7 +18,7 @@ export default defineConfig({
         // What every view needs travels in one file; the runtime keeps a file of its own, whatever is asked for.
         codeSplitting: {
           groups: [
-            { name: 'base', test: /node_modules[\\/](react|react-dom|scheduler|wouter|regexparam|use-sync-external-store|@tanstack)[\\/]|src[\\/](api|model|ui[\\/](controls|icon|toast|theme|menu-button|use-size)|console|fields)/ },
+            { name: 'base', test: /node_modules[\\/](react|react-dom|scheduler|wouter|regexparam|use-sync-external-store|@tanstack)[\\/]|src[\\/](api|model[\\/](?!tree|picks)|table|ui[\\/](controls|icon|toast|theme|menu-button|use-size)|console|fields)/ },
           ],
         },
       },

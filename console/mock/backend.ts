@@ -10,7 +10,7 @@ export interface Answer {
   cookie?: string;
 }
 
-const STATUS: Partial<Record<(typeof PROBLEM_CODES)[number], number>> = { bad_request: 400, unauthenticated: 401, permission_denied: 403, not_found: 404, unknown_command: 404, conflict: 409 };
+const STATUS: Partial<Record<(typeof PROBLEM_CODES)[number], number>> = { bad_request: 400, unauthenticated: 401, permission_denied: 403, not_found: 404, unknown_command: 404, conflict: 409, unavailable: 503 };
 
 function refuse(code: Problem['code'], message: string, more: Partial<Problem> = {}): Answer {
   return { status: STATUS[code] ?? 500, body: { code, message, retryable: false, ...more }, type: 'application/problem+json' };
@@ -23,6 +23,7 @@ export function queryOf(parts: URLSearchParams): Query {
   return {
     q: parts.get('q') ?? '', where, sort: (parts.get('sort') ?? '').split(',').filter(Boolean),
     fields: (parts.get('fields') ?? '').split(',').filter(Boolean),
+    params: JSON.parse(parts.get('params') ?? '{}') as JsonObject,
     page: { limit: Number(parts.get('limit') ?? 100), ...(parts.get('after') ? { after: parts.get('after')! } : {}) },
   };
 }
@@ -77,5 +78,6 @@ function view(world: World, [name = '', id = '', part]: string[], parts: URLSear
   const query = queryOf(parts);
   if (part === 'count') return { status: 200, body: { count: world.count(name, id, query) } };
   if (part === 'facets') return { status: 200, body: world.facets(name, id, query.fields ?? [], { ...query, fields: [] }) };
-  return { status: 200, body: world.rows(name, id, query) };
+  const rows = world.rows(name, id, query);
+  return rows && 'problem' in rows ? refuse('unavailable', rows.problem, { retryable: false }) : { status: 200, body: rows };
 }

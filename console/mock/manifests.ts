@@ -2,6 +2,7 @@
 // not run. The core's own manifest is the real one.
 
 import core from '../../crates/fleet/src/manifest.json' with { type: 'json' };
+import { archive } from './archive';
 import { FIELD_TYPES, VIEW_KINDS, type Field, type Manifest, type View } from '../src/model/schema';
 
 const STATES: Field = {
@@ -130,4 +131,4 @@ export const broken: Manifest = {
   state: { state: 'quarantined', cause: 'It crashed 5 times in 10 minutes: “index out of bounds: the len is 3”.', remedy: 'Update the module, then start it again from its row in Plugins.' },
 };
 
-export const manifests: Manifest[] = [{ ...(core as unknown as Manifest), state: { state: 'ok' } }, sensors, printers, broken];
+export const manifests: Manifest[] = [{ ...(core as unknown as Manifest), state: { state: 'ok' } }, sensors, archive, printers, broken];

@@ -116,6 +116,7 @@ function watch(world: World, socket: WebSocket): void {
   }, PACE_MS);
   const patch = (id: number, one: Watched) => {
     const next = world.rows(one.name, one.view, one.query)!;
+    if ('problem' in next) return;
     const message = difference(id, one.shown, next);
     one.shown = next;
     if (message) socket.send(JSON.stringify(message));
@@ -127,7 +128,7 @@ function watch(world: World, socket: WebSocket): void {
     const { subscribe: id, name, view, query } = asked;
     const shown = world.rows(name, view, query);
     const found = world.view(name, view);
-    if (!shown || !found) return socket.send(JSON.stringify({ id, problem: { code: 'not_found', message: 'There is no such view.' } }));
+    if (!shown || !found || 'problem' in shown) return socket.send(JSON.stringify({ id, problem: { code: 'not_found', message: 'There is no such view.' } }));
     watched.set(id, { type: found.type, name, view, query, shown });
     return socket.send(JSON.stringify({ id, rows: shown }));
   });

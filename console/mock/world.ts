@@ -2,6 +2,7 @@
 
 import { JOB_STATES, type Columns, type Command, type Job, type JobEvent, type Json, type JsonObject, type Manifest, type Query, type Type } from '../src/model/schema';
 import { Registry } from '../src/model/registry';
+import { entries, moments } from './archive';
 import { manifests as invented } from './manifests';
 import { between, pick, seeded, type Random } from './random';
 import { count, facets, select, type Table } from './table';
@@ -35,6 +36,8 @@ export class World {
     for (const { plugin, types = {} } of manifests) {
       for (const [name, type] of Object.entries(types)) this.#fill(`${plugin.name}.${name}`, type);
     }
+    const kept = this.tables.get('acme-archive.moment');
+    if (kept) kept.rows = moments(this.tables.get('fleet.machine')?.rows ?? []);
     this.#fillSettings();
     this.#fillJobs();
   }
@@ -46,8 +49,9 @@ export class World {
     return type && table ? { table, type: type.id } : undefined;
   }
 
-  rows(name: string, view: string, query: Query): Columns | undefined {
+  rows(name: string, view: string, query: Query): Columns | { problem: string } | undefined {
     const found = this.view(name, view);
+    if (found?.type === 'acme-archive.entry') return entries(query, found.table.fields);
     const fixed = this.registry.view(`${name}.${view}`)?.view;
     return found && select(found.table, { ...query, where: [...(query.where ?? []), ...(fixed?.filter ?? [])], sort: query.sort?.length ? query.sort : (fixed?.sort ?? []) });
   }

@@ -2,7 +2,8 @@
 
 import { createContext, useContext } from 'react';
 import type { Session } from './api/session';
-import { type FoundCommand, JOB_TYPE, MACHINE_TYPE, type Registry } from './model/registry';
+import { START, writePlace } from './model/place';
+import { type FoundCommand, JOB_TYPE, MACHINE_TYPE, referenceOf, type Registry } from './model/registry';
 import type { JsonObject } from './model/schema';
 
 /** A thing a command is run on: a row of some type. */
@@ -11,10 +12,18 @@ export interface Target {
   label: string;
 }
 
+/** What all rows of a view have in common. */
+export interface Around {
+  /** Values of the view's params. */
+  params: JsonObject;
+  /** The machine that one of them names. */
+  machine: string | undefined;
+}
+
 export interface CommandRequest {
   found: FoundCommand;
   /** Rows it was called from; none from the palette or a view's own button. */
-  rows?: { type: string; targets: Target[]; values: JsonObject[] };
+  rows?: { type: string; targets: Target[]; values: JsonObject[]; around?: Around | undefined };
   values?: JsonObject;
 }
 
@@ -53,8 +62,13 @@ export function address(module: string, view: string, key?: string): string {
 
 /** The address of a row's own page. */
 export function rowAddress(registry: Registry, typeId: string, key: string, drill?: { module: string; id: string }): string | undefined {
-  const detail = (drill && registry.view(drill.id, drill.module)) || registry.detailOf(typeId);
-  return detail ? address(detail.module, detail.view.id, key) : undefined;
+  const found = (drill && registry.view(drill.id, drill.module)) || registry.detailOf(typeId);
+  if (!found) return undefined;
+  if (found.view.kind === 'detail') return address(found.module, found.view.id, key);
+  // A view of other rows takes the row as the param that refers to it.
+  const param = Object.entries(found.view.params ?? {}).find(([, field]) => registry.referred(field, found.module) === typeId)?.[0];
+  const place = param === undefined ? '' : `?${writePlace({ ...START, params: { [param]: referenceOf(key) } })}`;
+  return address(found.module, found.view.id) + place;
 }
 
 export { JOB_TYPE, MACHINE_TYPE };

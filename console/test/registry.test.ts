@@ -7,7 +7,7 @@ const registry = new Registry(manifests);
 
 describe('all manifests together', () => {
   test('the core comes first, then by order', () => {
-    expect(registry.modules.map((one) => one.name)).toEqual(['fleet', 'acme-sensors', 'acme-printers', 'northwind-scales']);
+    expect(registry.modules.map((one) => one.name)).toEqual(['fleet', 'acme-sensors', 'acme-archive', 'acme-printers', 'northwind-scales']);
   });
 
   test('what a module adds to machines is a column of machines', () => {

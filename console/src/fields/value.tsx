@@ -32,6 +32,8 @@ function One({ field, value, roomy = false, reachable = true }: Props & { value:
   switch (field.type) {
     case 'status':
       return <Status field={field} value={value} />;
+    case 'enum':
+      return toneOf(field, value) ? <Status field={field} value={value} /> : <Plain field={field} value={value} />;
     case 'bool':
       return <span className="with-icon"><Icon name={value === true ? 'check' : 'minus'} size={14} className={value === true ? 'tone-success' : 'tone-neutral'} />{format(field, value)}</span>;
     case 'percent':
@@ -93,6 +95,12 @@ function Status({ field, value }: { field: Field; value: Json }) {
       <bdi className="clip">{format(field, value)}</bdi>
     </span>
   );
+}
+
+/** What a value of an enum means, where it means anything. */
+function toneOf(field: Field, value: Json): string | undefined {
+  const tone = typeof value === 'string' ? field.values?.[value]?.tone : undefined;
+  return tone === 'neutral' ? undefined : tone;
 }
 
 function Percent({ field, value }: { field: Field; value: Json }) {

@@ -8,7 +8,7 @@ import { check, fieldsOf, pathOf, startValues, toInput, type Values } from '../m
 import { holds } from '../model/predicate';
 import type { Json, Problem } from '../model/schema';
 import { JobPanel } from '../jobs/job-panel';
-import { titleFor } from '../table/rows-view';
+import { titleFor } from '../table/start';
 import { Button, Note, ProblemNote } from '../ui/controls';
 import { Sheet } from '../ui/dialog';
 import { toast } from '../ui/toast';

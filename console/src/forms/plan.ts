@@ -3,7 +3,7 @@
 import { MACHINE_TYPE, type CommandRequest, type Target } from '../console';
 import { refId } from '../model/format';
 import { kindOf } from '../model/input';
-import type { Registry } from '../model/registry';
+import { referenceOf, type Registry } from '../model/registry';
 import type { InputProperty, Json, JsonObject } from '../model/schema';
 import type { Picked } from './target-picker';
 
@@ -25,19 +25,19 @@ export function planOf({ found, rows }: CommandRequest, registry: Registry): Pla
   const { command } = found;
   const on = command.target?.on ?? 'machine';
   const values = rows?.values ?? [];
-  const { naming, filling } = binds(found, rows?.type, registry);
+  const { naming, filling, fixed } = binds(found, rows, registry);
   const isList = (name: string) => kindOf(command.input!.properties![name]!) === 'array';
   const lists = naming.filter(([name]) => isList(name));
   const singles = naming.filter(([name]) => !isList(name));
   const take = (binds: [string, string][], row: JsonObject | undefined) =>
-    Object.fromEntries(binds.map(([name, field]) => [name, plain(row?.[field])]).filter(([, value]) => value !== null)) as JsonObject;
-  const together: JsonObject = values.length === 0 ? {} : Object.fromEntries(lists.map(([name, field]) => [name, values.map((row) => plain(row[field]))]));
+    Object.fromEntries(binds.map(([name, field]) => [name, named(row, field)]).filter(([, value]) => value !== null)) as JsonObject;
+  const together: JsonObject = values.length === 0 ? {} : Object.fromEntries(lists.map(([name, field]) => [name, values.map((row) => named(row, field))]));
   const machines = machinesOf(rows, registry, on);
   // What names a row differs from row to row, so each row is a job of its own.
   const eachRow = singles.length > 0 && values.length > 1;
   return {
     targets: rows?.targets ?? [],
-    bound: { ...take(singles, values[0]), ...together },
+    bound: { ...fixed, ...take(singles, values[0]), ...together },
     given: values.length === 1 ? take(filling, values[0]) : {},
     onMachines: on === 'machine' || on === 'group',
     needsTarget: on === 'group' ? groupOf(rows) === undefined : on === 'machine' && machines.length === 0,
@@ -48,29 +48,52 @@ export function planOf({ found, rows }: CommandRequest, registry: Registry): Pla
   };
 }
 
-/** The binds of a command, apart: those that name the row it is called from, and those that fill in what it has now. */
-function binds({ command, module }: CommandRequest['found'], rowType: string | undefined, registry: Registry): { naming: [string, string][]; filling: [string, string][] } {
+/** Stands before the name of a param of the view that a command is called from. */
+const PARAMS = '$params.';
+
+interface Binds {
+  naming: [string, string][];
+  filling: [string, string][];
+  fixed: JsonObject;
+}
+
+/**
+ * The binds of a command, apart: those that name the row it is called from, those that fill in what it has now, and
+ * what is the same for all rows of the view.
+ */
+function binds({ command, module }: CommandRequest['found'], rows: CommandRequest['rows'], registry: Registry): Binds {
+  const rowType = rows?.type;
+  const fixed: JsonObject = {};
   const properties = command.input?.properties ?? {};
   const keys = new Set(['$key', 'machine', ...(registry.type(rowType)?.type.key ?? [])]);
   const naming: [string, string][] = [];
   const filling: [string, string][] = [];
   for (const [name, field] of Object.entries(command.bind ?? {})) {
     if (!(name in properties) || rowType === undefined) continue;
-    if (!keys.has(field)) filling.push([name, field]);
+    if (field.startsWith(PARAMS)) {
+      const value = plain(rows?.around?.params[field.slice(PARAMS.length)]);
+      if (value !== null) fixed[name] = value;
+    } else if (!keys.has(field)) filling.push([name, field]);
     else if (field !== '$key' || (offeredType(properties[name]!, module, registry) ?? rowType) === rowType) naming.push([name, field]);
   }
   // Called from rows of another type than it was bound for: what offers rows of this type means these.
   if (naming.length === 0 && rowType !== undefined) {
-    const other = Object.entries(properties).find(([, one]) => offeredType(one, module, registry) === rowType);
+    const other = Object.entries(properties).find(([name, one]) => !(name in fixed) && offeredType(one, module, registry) === rowType);
     if (other) naming.push([other[0], '$key']);
   }
-  return { naming, filling };
+  return { naming, filling, fixed };
 }
 
 function offeredType(property: InputProperty, module: string, registry: Registry): string | undefined {
   const options = property['x-options'] ?? property.items?.['x-options'];
   const view = options && registry.view(options.view, module);
   return view && registry.typeOf(view)?.id;
+}
+
+/** The key of a row as references to it hold it, or the value of a field. */
+function named(row: JsonObject | undefined, field: string): Json {
+  const value = plain(row?.[field]);
+  return field === '$key' && typeof value === 'string' ? referenceOf(value) : value;
 }
 
 function plain(value: Json | undefined): Json {
@@ -84,7 +107,8 @@ function machinesOf(rows: CommandRequest['rows'], registry: Registry, on: string
   if (rows.type === MACHINE_TYPE) return rows.targets.map((one) => one.key);
   const type = registry.type(rows.type)?.type;
   const field = type?.fields.machine?.ref === MACHINE_TYPE || type?.scope === 'machine' ? 'machine' : Object.entries(type?.fields ?? {}).find(([, one]) => one.ref === MACHINE_TYPE)?.[0];
-  return field === undefined ? [] : [...new Set(rows.values.map((row) => refId(row[field])).filter(Boolean))];
+  if (field === undefined) return rows.around?.machine === undefined ? [] : [rows.around.machine];
+  return [...new Set(rows.values.map((row) => refId(row[field])).filter(Boolean))];
 }
 
 function groupOf(rows: CommandRequest['rows']): string | undefined {

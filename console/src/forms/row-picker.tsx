@@ -6,6 +6,7 @@ import { fetchColumns } from '../api/http';
 import { useConsole, type Target } from '../console';
 import { format, refId } from '../model/format';
 import { neutral } from '../model/neutral';
+import { referenceOf } from '../model/registry';
 import type { Query } from '../model/schema';
 import { Icon } from '../ui/icon';
 
@@ -139,7 +140,7 @@ function useOptions({ view, from, value, shown }: Props, text: string): { option
     const { columns = [], rows: list = [], keys = [] } = rows.data ?? {};
     const field = (labelName && type?.type.fields[labelName]) || { type: 'text' as const };
     return list.map((cells, n) => {
-      const own = keys[n] ?? '';
+      const own = referenceOf(keys[n] ?? '');
       const put = value === undefined ? own : refId(cells[columns.indexOf(value)] ?? own) || own;
       return { key: put, label: (labelName && format(field, cells[columns.indexOf(labelName)])) || put };
     });

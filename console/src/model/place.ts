@@ -7,7 +7,19 @@ export interface Place {
   where: Filter[];
   sort: string[] | undefined;
   columns: string[] | undefined;
+  /** Values of the view's params, as text. */
+  params?: Record<string, string> | undefined;
+  /** What is open in a tree. */
+  open?: string[] | undefined;
 }
+
+/** Stands before the name of a param, so that none is taken for something else. */
+const PARAM = 'p.';
+/** What is open beyond this is not kept: an address has a length. */
+const MOST_OPEN = 100;
+
+/** Nothing chosen yet. */
+export const START: Place = { q: '', where: [], sort: undefined, columns: undefined };
 
 export function readPlace(search: string): Place {
   const parts = new URLSearchParams(search);
@@ -16,6 +28,8 @@ export function readPlace(search: string): Place {
     where: readFilters(parts.get('where')),
     sort: list(parts.get('sort')),
     columns: list(parts.get('columns')),
+    params: Object.fromEntries([...parts].filter(([name]) => name.startsWith(PARAM)).map(([name, value]) => [name.slice(PARAM.length), value])),
+    open: parts.getAll('open'),
   };
 }
 
@@ -25,6 +39,8 @@ export function writePlace(place: Place): string {
   if (place.where.length > 0) parts.set('where', JSON.stringify(place.where));
   if (place.sort?.length) parts.set('sort', place.sort.join(','));
   if (place.columns?.length) parts.set('columns', place.columns.join(','));
+  for (const [name, value] of Object.entries(place.params ?? {})) if (value) parts.set(PARAM + name, value);
+  for (const one of (place.open ?? []).slice(-MOST_OPEN)) parts.append('open', one);
   return parts.toString();
 }
 

@@ -10,7 +10,7 @@ export const MACHINE_TYPE = `${CORE}.machine`;
 export const JOB_TYPE = `${CORE}.job`;
 export const SETTING_TYPE = `${CORE}.setting`;
 
-const FEATURES = new Set(['view.table', 'view.detail', 'view.form', 'view.cards', 'view.log', 'view.timeline', 'view.markdown', 'view.settings', 'streams', 'channel', 'history', 'extend']);
+const FEATURES = new Set(['view.table', 'view.detail', 'view.form', 'view.cards', 'view.log', 'view.timeline', 'view.markdown', 'view.settings', 'view.tree', 'streams', 'channel', 'history', 'extend']);
 const ROWS: readonly ViewKind[] = ['table', 'cards', 'log', 'timeline'];
 
 export interface Module {
@@ -113,10 +113,11 @@ export class Registry {
   }
 
   /** What is shown for a view: itself, its fallback, or nothing. */
-  shownAs(found: FoundView, depth = 0): { found: FoundView; as: 'rows' | 'detail' | 'form' | 'settings' | 'markdown' } | undefined {
+  shownAs(found: FoundView, depth = 0): { found: FoundView; as: 'rows' | 'tree' | 'detail' | 'form' | 'settings' | 'markdown' } | undefined {
     const { kind, requires = [], fallback } = found.view;
     const met = requires.every((feature) => FEATURES.has(feature));
     if (met && ROWS.includes(kind) && this.typeOf(found)) return { found, as: 'rows' };
+    if (met && kind === 'tree' && found.view.tree && this.typeOf(found)) return { found, as: 'tree' };
     if (met && kind === 'detail' && this.typeOf(found)) return { found, as: 'detail' };
     if (met && kind === 'form' && found.view.command && this.command(found.view.command, found.module)) return { found, as: 'form' };
     if (met && kind === 'settings' && this.typeOf(found)?.id === SETTING_TYPE) return { found, as: 'settings' };
@@ -169,6 +170,32 @@ export class Registry {
     return undefined;
   }
 
+  /** The view that lists all rows of a type: where they are chosen from. */
+  listOf(typeId: string | undefined): FoundView | undefined {
+    if (typeId === undefined) return undefined;
+    const own = this.#byName.get(typeId.split('.')[0]!);
+    for (const module of own ? [own, ...this.modules] : this.modules) {
+      for (const view of module.manifest.views ?? []) {
+        const found = { id: `${module.name}.${view.id}`, module: module.name, view };
+        const whole = Object.keys(view.params ?? {}).length === 0 && !view.filter?.length;
+        if (whole && ROWS.includes(view.kind) && this.typeOf(found)?.id === typeId) return found;
+      }
+    }
+    return undefined;
+  }
+
+  /** Id of the type that a param or field refers to. */
+  referred({ type, ref }: Field, module: string): string | undefined {
+    if (ref === undefined || (type !== 'ref' && type !== 'id')) return undefined;
+    return this.type(ref, module)?.id;
+  }
+
+  /** Whether a view can be shown to whoever asks for it by its name alone: its params are chosen on its page. */
+  #standsAlone(view: View, module: string): boolean {
+    return Object.entries(view.params ?? {}).every(([name, field]) => name === view.tree?.param
+      || (field.ref !== undefined && (this.referred(field, module) === undefined || this.listOf(this.referred(field, module)) !== undefined)));
+  }
+
   #added(typeId: string): Column[] {
     const added: Column[] = [];
     for (const { name, manifest } of this.modules) {
@@ -186,7 +213,7 @@ export class Registry {
 
   #shown(module: Module): FoundView[] {
     return (module.manifest.views ?? [])
-      .filter((view) => !view.hidden && view.kind !== 'detail' && Object.keys(view.params ?? {}).length === 0)
+      .filter((view) => !view.hidden && view.kind !== 'detail' && this.#standsAlone(view, module.name))
       .map((view) => ({ id: `${module.name}.${view.id}`, module: module.name, view }));
   }
 
@@ -195,6 +222,22 @@ export class Registry {
     if (dot < 0) return [from === undefined ? undefined : this.#byName.get(from), id];
     return [this.#byName.get(id.slice(0, dot)), id.slice(dot + 1)];
   }
+}
+
+/** What a reference to a row holds: the value of its one key field, which keys of some rows wrap in a list. */
+export function referenceOf(key: string): string {
+  if (!key.startsWith('[')) return key;
+  try {
+    const parts: unknown = JSON.parse(key);
+    return Array.isArray(parts) && parts.length === 1 ? String(parts[0]) : key;
+  } catch {
+    return key;
+  }
+}
+
+/** The field that tells which moment a row is: its label, where that is a time. */
+export function timeField({ fields, label }: Type): string | undefined {
+  return fields[label]?.type === 'time' ? label : undefined;
 }
 
 export function plural(type: Type): string {

@@ -13,6 +13,13 @@ export interface Row {
   readonly gone?: boolean;
 }
 
+/** The values of rows, by the name of the field. */
+export interface Cells {
+  value(row: Row, column: string): Json;
+  /** The row as an object, for predicates and for values bound to a command. */
+  object(row: Row): JsonObject;
+}
+
 export interface RowMessage {
   rows?: Columns;
   patches?: Patch[];
@@ -56,7 +63,7 @@ const PAGE = 200;
 /** Pages kept on each side of those on screen. */
 const NEAR = 4;
 
-export class RowWindow {
+export class RowWindow implements Cells {
   readonly #source: RowSource;
   readonly #query: Query;
   #pages: Page[] = [];
@@ -122,7 +129,6 @@ export class RowWindow {
     return at === undefined ? null : (row.cells[at] ?? null);
   }
 
-  /** The row as an object, for predicates and for values bound to a command. */
   object(row: Row): JsonObject {
     return Object.fromEntries(this.#columns.map((name, n) => [name, row.cells[n] ?? null]));
   }

@@ -64,6 +64,16 @@ export interface Section {
   bind?: Record<string, string>;
 }
 
+/** Where the rows below a row of a tree come from. */
+export interface Tree {
+  /** Param that says below what rows are listed. */
+  param: string;
+  /** Field of a row with the value of that param for what is below it. */
+  field: string;
+  /** Rows that may have others below them. */
+  branch?: Predicate;
+}
+
 export interface View {
   id: string;
   kind: ViewKind;
@@ -82,6 +92,7 @@ export interface View {
   summary?: string;
   empty?: { title: string; body?: string; action?: string };
   sections?: Section[];
+  tree?: Tree;
   text?: string;
   command?: string;
   requires?: string[];

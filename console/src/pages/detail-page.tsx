@@ -11,11 +11,12 @@ import { copyText, exact, format, isAbsent, isObject } from '../model/format';
 import { JobPanel } from '../jobs/job-panel';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
-import type { Place } from '../model/place';
+import { START, type Place } from '../model/place';
 import { lowerFirst, plural, type Column, type FoundView } from '../model/registry';
 import type { Columns, Filter, Json, JsonObject, Query, Section } from '../model/schema';
 import { ActionBar } from '../table/action-bar';
-import { RowsView, titleFor } from '../table/rows-view';
+import { RowsView } from '../table/rows-view';
+import { titleFor } from '../table/start';
 import { CopyButton, Empty, ProblemNote, Spinner } from '../ui/controls';
 import { Icon } from '../ui/icon';
 import { Heading } from './view-page';
@@ -137,7 +138,7 @@ function Fact({ column: { field }, value }: { column: Column; value: Json | unde
 
 function SubView({ section, found, values, rowKey, page }: { section: Section; found: FoundView; values: JsonObject; rowKey: string; page: RefObject<HTMLElement | null> }) {
   const { registry } = useConsole();
-  const [place, setPlace] = useState<Place>({ q: '', where: [], sort: undefined, columns: undefined });
+  const [place, setPlace] = useState<Place>(START);
   const other = registry.view(section.view!, found.module);
   const shown = other && registry.shownAs(other);
   const text = JSON.stringify(section.bind);

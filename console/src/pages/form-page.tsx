@@ -6,7 +6,7 @@ import { CommandForm } from '../forms/command-dialog';
 import { planOf } from '../forms/plan';
 import { JobPanel } from '../jobs/job-panel';
 import type { FoundView } from '../model/registry';
-import { titleFor } from '../table/rows-view';
+import { titleFor } from '../table/start';
 import { Button } from '../ui/controls';
 import { Heading } from './view-page';
 

@@ -5,13 +5,15 @@ import { Link, useLocation, useSearch } from 'wouter';
 import { address, useConsole } from '../console';
 import { Markdown } from '../fields/markdown';
 import { neutral } from '../model/neutral';
-import { readPlace, writePlace, type Place } from '../model/place';
+import { readPlace, START, writePlace, type Place } from '../model/place';
 import type { FoundView } from '../model/registry';
 import { Empty, Note, Spinner } from '../ui/controls';
 import { RowsView } from '../table/rows-view';
 
 const DetailPage = lazy(() => import('./detail-page'));
 const FormPage = lazy(() => import('./form-page'));
+const TreeView = lazy(() => import('../tree/tree-view'));
+const ParamRows = lazy(() => import('../params/param-rows'));
 const SettingsPage = lazy(() => import('./settings-page'));
 
 interface Props {
@@ -29,11 +31,12 @@ export function ViewPage({ module, view, rowKey, page }: Props) {
   if (!found) return <NotFound />;
   const shown = registry.shownAs(found);
   return (
-    <div className={`page ${shown?.as === 'rows' ? 'page-rows' : ''}`}>
+    <div className={`page ${shown?.as === 'rows' || shown?.as === 'tree' ? 'page-rows' : ''}`}>
       <FailureNote module={module} />
       <Suspense fallback={<Spinner />}>
         {!shown && <NoRenderer found={found} />}
         {shown?.as === 'rows' && <RowsPage found={shown.found} page={page} />}
+        {shown?.as === 'tree' && <TreePage found={shown.found} page={page} />}
         {shown?.as === 'detail' && <DetailPage found={shown.found} rowKey={rowKey} page={page} />}
         {shown?.as === 'form' && <FormPage found={shown.found} />}
         {shown?.as === 'settings' && <SettingsPage found={shown.found} />}
@@ -54,7 +57,7 @@ export function FailureNote({ module }: { module: string }) {
   const failure = registry.module(module)?.failure;
   if (!failure) return null;
   const plugins = registry.view('fleet.plugins');
-  const own = writePlace({ q: '', where: [{ field: 'name', op: 'eq', value: module }], sort: undefined, columns: undefined });
+  const own = writePlace({ ...START, where: [{ field: 'name', op: 'eq', value: module }] });
   return (
     <Note
       tone={failure.state === 'disabled' ? 'warning' : 'danger'}
@@ -75,7 +78,8 @@ export function Heading({ found, children }: { found: FoundView; children?: Reac
   );
 }
 
-function RowsPage({ found, page }: { found: FoundView; page: RefObject<HTMLElement | null> }) {
+/** What is shown is in the address. */
+function usePlace(): [Place, (place: Place) => void] {
   const search = useSearch();
   const [path, navigate] = useLocation();
   const place = useMemo(() => readPlace(search), [search]);
@@ -83,6 +87,17 @@ function RowsPage({ found, page }: { found: FoundView; page: RefObject<HTMLEleme
     const text = writePlace(next);
     navigate(path + (text ? `?${text}` : ''), { replace: true });
   }, [navigate, path]);
+  return [place, setPlace];
+}
+
+function TreePage({ found, page }: { found: FoundView; page: RefObject<HTMLElement | null> }) {
+  const [place, setPlace] = usePlace();
+  return <TreeView found={found} place={place} setPlace={setPlace} page={page} heading={<Heading found={found} />} />;
+}
+
+function RowsPage({ found, page }: { found: FoundView; page: RefObject<HTMLElement | null> }) {
+  const [place, setPlace] = usePlace();
+  if (Object.keys(found.view.params ?? {}).length > 0) return <ParamRows found={found} place={place} setPlace={setPlace} page={page} heading={<Heading found={found} />} />;
   return <RowsView found={found} place={place} setPlace={setPlace} page={page} heading={(count) => <Heading found={found}>{count}</Heading>} />;
 }
 

@@ -21,6 +21,13 @@ const KEYS: [string, [string[], string][]][] = [
     [['e'], 'Actions'],
     [['Home', 'End'], 'First, last row read'],
   ]],
+  ['In a tree', [
+    [['→', '←'], 'Open, close'],
+    [['*'], 'Open all beside it'],
+    [['Space'], 'Select'],
+    [['Shift', 'F10'], 'Actions'],
+    [['a … z'], 'Find by name'],
+  ]],
 ];
 
 export default function Keys({ onClose }: { onClose: () => void }) {

@@ -169,7 +169,7 @@ export function Grid(props: GridProps) {
   );
 }
 
-function Head({ column, sort, onSort }: { column: Column; sort: string[]; onSort: (name: string) => void }) {
+export function Head({ column, sort, onSort }: { column: Column; sort: string[]; onSort: (name: string) => void }) {
   const down = sort.includes(`-${column.name}`);
   const up = sort.includes(column.name);
   const title = column.field.title;
@@ -198,7 +198,7 @@ function shownPlaces([from, to]: [number, number], length: number, active: numbe
   return places;
 }
 
-function movement(key: string, at: number, length: number, page: number): number | undefined {
+export function movement(key: string, at: number, length: number, page: number): number | undefined {
   const last = length - 1;
   switch (key) {
     case 'ArrowDown':
@@ -220,7 +220,7 @@ function movement(key: string, at: number, length: number, page: number): number
   }
 }
 
-function reveal(outer: HTMLElement | null, inner: HTMLElement | null, at: number, height: number, head: number): void {
+export function reveal(outer: HTMLElement | null, inner: HTMLElement | null, at: number, height: number, head: number): void {
   if (!outer || !inner) return;
   const top = inner.getBoundingClientRect().top + at * height - outer.getBoundingClientRect().top;
   if (top < head) outer.scrollTop += top - head;

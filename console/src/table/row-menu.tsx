@@ -4,7 +4,7 @@ import { useLocation } from 'wouter';
 import { JOB_TYPE, useConsole, whyNot } from '../console';
 import { copyText, format } from '../model/format';
 import type { Column, FoundCommand, FoundView } from '../model/registry';
-import type { Row, RowWindow } from '../model/rows';
+import type { Cells, Row } from '../model/rows';
 import { copy } from '../ui/controls';
 import { OpenMenu, type MenuEntry } from '../ui/menu-button';
 import type { RowShape } from './row';
@@ -15,7 +15,7 @@ interface Props {
   found: FoundView;
   commands: FoundCommand[];
   columns: Column[];
-  window: RowWindow;
+  window: Cells;
   shape: RowShape;
   start: (command: FoundCommand, row: Row) => void;
   onClose: () => void;

@@ -5,7 +5,7 @@ import { Link } from 'wouter';
 import { Value } from '../fields/value';
 import { format, isAbsent, isAlignedEnd } from '../model/format';
 import type { Column } from '../model/registry';
-import type { Row, RowWindow } from '../model/rows';
+import type { Cells, Row } from '../model/rows';
 import { Icon } from '../ui/icon';
 
 /** What is special about the fields of a row. */
@@ -19,7 +19,7 @@ export interface RowShape {
 
 interface Props {
   row: Row;
-  rows: RowWindow;
+  rows: Cells;
   /** The names of the cells; a new list means that cells moved. */
   version: string[];
   at: number;

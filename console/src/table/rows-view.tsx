@@ -4,21 +4,23 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useRef, useState, type ReactNode, type RefObject } from 'react';
 import { useLocation } from 'wouter';
 import { fetchCount, type Address } from '../api/http';
-import { JOB_TYPE, rowAddress, useConsole, whyNot, type Target } from '../console';
-import { count, format } from '../model/format';
-import { counted, iconOf, lowerFirst, plural, type FoundCommand, type FoundView } from '../model/registry';
+import { JOB_TYPE, rowAddress, useConsole, type Around } from '../console';
+import { count } from '../model/format';
+import { counted, iconOf, lowerFirst, plural, type FoundView } from '../model/registry';
 import { neutral } from '../model/neutral';
 import type { Place } from '../model/place';
 import type { Row } from '../model/rows';
 import type { Filter, JsonObject, Query } from '../model/schema';
-import { Button, Empty, IconButton, ProblemNote, Spinner } from '../ui/controls';
+import { Button, Empty, ProblemNote, Spinner } from '../ui/controls';
 import { keep, readKept } from '../ui/theme';
 import { useSize } from '../ui/use-size';
-import { ActionBar } from './action-bar';
+import { EmptyView, Skeleton } from './blank';
+import { Bulk } from './bulk';
 import { ACTIONS_WIDTH, fitting, NARROW, SELECT_WIDTH } from './columns';
 import { FilterChips } from './filters';
 import { Grid } from './grid';
 import { RowMenu } from './row-menu';
+import { nextSort, useStart } from './start';
 import { Summary } from './summary';
 import { Toolbar } from './toolbar';
 import { useRows } from './use-rows';
@@ -35,13 +37,15 @@ interface Props {
   page?: RefObject<HTMLElement | null>;
   /** In words, what it is part of; its own page where absent. */
   within?: string;
+  /** What its rows have in common. */
+  around?: Around | undefined;
 }
 
 export type Density = 'compact' | 'comfortable';
 const HEIGHTS: Record<Density, number> = { compact: 37, comfortable: 48 };
 const STACKED_HEIGHTS: Record<Density, number> = { compact: 66, comfortable: 76 };
 
-export function RowsView({ found, place, setPlace, bound, heading, page, within }: Props) {
+export function RowsView({ found, place, setPlace, bound, heading, page, within, around }: Props) {
   const embedded = within !== undefined;
   const console_ = useConsole();
   const { registry, openJob } = console_;
@@ -74,7 +78,7 @@ export function RowsView({ found, place, setPlace, bound, heading, page, within 
 
   const [menu, setMenu] = useState<{ row: Row; anchor: Element }>();
   const open = useOpen(type.id, shape.address);
-  const start = useStart(found, type.id, rows.window, type.type.label);
+  const start = useStart(found, rows.window, around);
   const onSort = (name: string) => setPlace({ ...place, sort: nextSort(place.sort ?? view.sort ?? [], name) });
   const gridRef = useRef<HTMLDivElement>(null);
   const filtered = place.q !== '' || place.where.length > 0;
@@ -211,76 +215,8 @@ function useOpen(typeId: string, address: (row: Row) => string | undefined): (ro
   }, [typeId, address, openJob, navigate]);
 }
 
-/** Starts a command on rows: their keys and labels are its targets, their values fill its input. */
-function useStart(found: FoundView, typeId: string, window: { value(row: Row, name: string): unknown; object(row: Row): JsonObject }, labelName: string) {
-  const { run, registry } = useConsole();
-  const field = registry.typeOf(found)!.type.fields[labelName];
-  return (command: FoundCommand, rows: Row[]) => run({
-    found: command,
-    rows: {
-      type: typeId,
-      targets: rows.map((row): Target => ({ key: row.key, label: format(field ?? { type: 'text' }, window.value(row, labelName) as never) || row.key })),
-      values: rows.map((row) => ({ ...window.object(row), $key: row.key })),
-    },
-  });
-}
-
-/** Once up, once down, then the view's own order again. */
-function nextSort(sort: string[], name: string): string[] | undefined {
-  if (sort[0] === name) return [`-${name}`];
-  return sort[0] === `-${name}` ? undefined : [name];
-}
-
-function Bulk({ found, selection, start, stacked }: { found: FoundView; selection: Selection; start: (command: FoundCommand, rows: Row[]) => void; stacked: boolean }) {
-  const { registry } = useConsole();
-  const n = selection.keys.size;
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key === 'Escape' && !document.querySelector('[role=dialog], [role=alertdialog], [role=menu]')) selection.clear();
-    };
-    document.addEventListener('keydown', onKey);
-    return () => document.removeEventListener('keydown', onKey);
-  });
-  return (
-    <div className="bulk" role="toolbar" aria-label="Selected rows">
-      <strong>{n.toLocaleString()} selected</strong>
-      <ActionBar small most={stacked ? 1 : 3} commands={registry.commandsOn(found, 'many')} title={(one) => titleFor(one, n)} run={(one) => start(one, selection.rows())} />
-      {stacked ? <IconButton small icon="x" label="Clear selection" onPress={selection.clear} /> : <Button small kind="quiet" icon="x" onPress={selection.clear}>Clear</Button>}
-    </div>
-  );
-}
-
-/** The title of a command over `n` targets. */
-export function titleFor({ command }: FoundCommand, n: number): string {
-  return n > 1 && command.title_many ? command.title_many.replaceAll('{n}', n.toLocaleString()) : command.title;
-}
-
 function noMatch({ q, where }: Place): string {
   const filters = where.length === 1 ? 'this filter' : 'these filters';
   if (q === '') return `Nothing fits ${filters}.`;
   return where.length === 0 ? `Nothing has “${neutral(q)}” in it.` : `Nothing has “${neutral(q)}” in it and fits ${filters}.`;
-}
-
-function EmptyView({ found }: { found: FoundView }) {
-  const console_ = useConsole();
-  const { registry, run } = console_;
-  const { empty, title } = found.view;
-  const action = empty?.action ? registry.command(empty.action, found.module) : undefined;
-  return (
-    <Empty
-      icon={iconOf(found, registry)}
-      title={empty?.title ?? `${title}: nothing yet`}
-      action={action && <Button kind="primary" icon={action.command.icon ?? 'play'} reason={whyNot(console_, action)} onPress={() => run({ found: action })}>{action.command.title}</Button>}
-    >
-      {empty?.body ?? (empty ? null : 'Rows appear here by themselves as soon as there are any.')}
-    </Empty>
-  );
-}
-
-function Skeleton({ label }: { label: string }) {
-  return (
-    <div className="skeleton" role="status" aria-label={`Loading ${label}`}>
-      {Array.from({ length: 12 }, (_, n) => <i key={n} />)}
-    </div>
-  );
 }
