@@ -62,6 +62,7 @@ function one(field: Field, random: Random, refs: { id: string; label: string }[]
     case 'duration': return Math.floor(random() ** 4 * 4e6);
     case 'time': return time(random);
     case 'period': return { from: time(random), to: random() < 0.4 ? null : new Date().toISOString() };
+    case 'hours': return `${String(between(random, 0, 23)).padStart(2, '0')}:30-${String(between(random, 0, 23)).padStart(2, '0')}:00`;
     case 'ip': return random() < 0.8 ? `10.${between(random, 0, 3)}.${between(random, 0, 255)}.${between(random, 1, 254)}` : `fe80::${hex(random, 4)}:${hex(random, 4)}`;
     case 'mac': return hex(random, 12).match(/../g)!.join(':');
     case 'cidr': return `10.${between(random, 0, 255)}.0.0/${between(random, 12, 28)}`;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { printers } from '../mock/manifests';
+import { hoursOf } from '../src/forms/hours';
 import { check, fieldsOf, isAsked, pathOf, readControl, startValues, toInput } from '../src/model/input';
 import type { InputSchema } from '../src/model/schema';
 
@@ -28,6 +29,16 @@ describe('a form from an input schema', () => {
     });
     expect(check(fields, { name: 'xy', where: '10.0.0.0/24' })).toEqual({});
     expect(Object.keys(check(fields, {}))).toEqual(['name', 'where']);
+  });
+
+  test('hours have two ends, and from midnight to midnight they are the whole day', () => {
+    expect(hoursOf('21:00', '05:00')).toBe('21:00-05:00');
+    expect(hoursOf('00:00', '00:00')).toBe('00:00-24:00');
+    expect(hoursOf('', '')).toBe('');
+    expect([hoursOf('21:00', ''), hoursOf('08:00', '08:00')]).toEqual([undefined, undefined]);
+    const hours = fieldsOf({ type: 'object', properties: { when: { type: 'string', 'x-type': 'hours' } } });
+    expect(check(hours, { when: '21:00-05:00' })).toEqual({});
+    expect(check(hours, { when: '9 to 5' })).toEqual({ when: 'Type hours, as in 21:00-05:00.' });
   });
 
   test('asks only for what applies and sends only that', () => {

@@ -5,6 +5,7 @@ import { label as labelOf, refId } from '../model/format';
 import { choicesOf, kindOf, readControl, titleOf, type Choice, type FormField } from '../model/input';
 import type { InputProperty, Json } from '../model/schema';
 import { typedText } from '../model/typed';
+import { Hours } from './hours';
 import { RowPicker } from './row-picker';
 
 interface Props {
@@ -79,6 +80,10 @@ function Bare(props: Wired) {
   const choices = choicesOf(property);
   if (choices) return <Choose {...props} choices={choices} />;
   if (kindOf(property) === 'array') return <Lines {...props} />;
+  if (property['x-type'] === 'hours') {
+    const { value, problem, ...wired } = props;
+    return <Hours {...wired} value={typeof value === 'string' ? value : ''} invalid={problem !== undefined} />;
+  }
   return <Text {...props} />;
 }
 

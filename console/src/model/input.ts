@@ -157,6 +157,7 @@ const SHAPES: Partial<Record<string, [RegExp, string]>> = {
   ip: [/^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:.]+)$/i, 'Type an IP address, as in 10.0.0.7 or fe80::1.'],
   mac: [/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i, 'Type a MAC address, as in 00:1b:44:11:3a:b7.'],
   cidr: [/^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:.]+)\/\d{1,3}$/i, 'Type a network, as in 10.0.0.0/24.'],
+  hours: [/^(([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00))?$/, 'Type hours, as in 21:00-05:00.'],
   url: [/^[a-z][a-z0-9+.-]*:\/\/\S+$/i, 'Type an address, as in https://example.com/.'],
 };
 

@@ -4,7 +4,7 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 export type JsonObject = Record<string, Json>;
 
 export const FIELD_TYPES = [
-  'text', 'markdown', 'code', 'id', 'int', 'decimal', 'bool', 'bytes', 'rate', 'percent', 'duration', 'time', 'period',
+  'text', 'markdown', 'code', 'id', 'int', 'decimal', 'bool', 'bytes', 'rate', 'percent', 'duration', 'time', 'period', 'hours',
   'ip', 'mac', 'cidr', 'port', 'url', 'path', 'version', 'hash', 'enum', 'status', 'tags', 'user', 'group', 'ref',
   'refs', 'series', 'progress', 'money', 'secret', 'icon', 'json',
 ] as const;

@@ -10,6 +10,7 @@ use crate::once::Once;
 use crate::reach::Reach;
 use crate::runtime::Runtime;
 use crate::secrets::SecretsStore;
+use crate::submission::Begun;
 use database::Database;
 use identity::{Passwords, SiteCa, Throttle};
 use jobs::Job;
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) offers: watch::Sender<Arc<Vec<PluginFile>>>,
     pub(crate) local: Local,
     pub(crate) once: Once,
+    pub(crate) begun: Begun,
     pub(crate) secrets_store: SecretsStore,
     pub(crate) reach: Reach,
     /// What jobs tell, for those who watch them.
@@ -80,6 +82,7 @@ impl App {
             offers: watch::Sender::default(),
             local: Local::default(),
             once: Once::default(),
+            begun: Begun::default(),
             secrets_store: parts.secrets,
             reach: parts.reach,
             told: broadcast::Sender::new(TOLD),

@@ -22,6 +22,7 @@ mod serve;
 mod services;
 mod settings;
 mod sink;
+mod submission;
 mod suspicions;
 mod web;
 

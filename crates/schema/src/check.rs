@@ -163,6 +163,12 @@ impl Check<'_> {
             self.require((1..=3).contains(&field.priority), format!("{at}.priority"), "a priority is 1, 2 or 3");
             let needs_values = field.kind == FieldType::Status && field.values.is_empty();
             self.require(!needs_values, format!("{at}.values"), "a status says what its values mean");
+            let known = |absent: &String| field.values.contains_key(absent) && kind.extends.is_some();
+            self.require(
+                field.absent.as_ref().is_none_or(known),
+                format!("{at}.absent"),
+                "what is absent is one of the values of a field that extends another type",
+            );
             let refers = matches!(field.kind, FieldType::Ref | FieldType::Refs);
             self.require(!refers || field.target.is_some(), format!("{at}.ref"), "a reference says to which type");
             self.require(

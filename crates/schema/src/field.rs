@@ -28,6 +28,8 @@ pub enum FieldType {
     Time,
     /// `{"from": time, "to": time|null}`.
     Period,
+    /// A part of every day by the clock of the machine it is about, as in `21:00-05:00`; empty for none.
+    Hours,
     Ip,
     Mac,
     Cidr,
@@ -60,7 +62,7 @@ pub enum FieldType {
 
 impl FieldType {
     /// Every domain type, in the order of the contract.
-    pub const ALL: [FieldType; 34] = [
+    pub const ALL: [FieldType; 35] = [
         FieldType::Text,
         FieldType::Markdown,
         FieldType::Code,
@@ -74,6 +76,7 @@ impl FieldType {
         FieldType::Duration,
         FieldType::Time,
         FieldType::Period,
+        FieldType::Hours,
         FieldType::Ip,
         FieldType::Mac,
         FieldType::Cidr,
@@ -143,6 +146,10 @@ pub struct Field {
     /// Meaning of each value of a `status` or `enum`, in the order to show them.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub values: IndexMap<String, StatusValue>,
+    /// The value in rows of the extended type for which this type has none, so that what is missing can be seen, filtered
+    /// and counted. One of `values`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
     /// At or above this a number is shown as a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn: Option<f64>,
@@ -182,6 +189,7 @@ impl Field {
             facet: false,
             target: None,
             values: IndexMap::new(),
+            absent: None,
             warn: None,
             danger: None,
             width: None,

@@ -79,6 +79,7 @@ host_calls! {
     MachinesList: "machines.list", MachinesList => Vec<ListedMachine>;
     FilesDir: "files.dir", FilesDir => FilesPath;
     ChannelOpen: "channel.open", ChannelOpen => ChannelOpened;
+    JobsStart: "jobs.start", JobsStart => JobStarted;
 }
 
 impl HostCall {
@@ -194,6 +195,30 @@ pub struct ChannelOpened {
     pub stream: u32,
 }
 
+/// Has a command of the plugin's own run as a job, which operators see as one that the plugin began. The command says
+/// that it may be put on a schedule. A machine starts jobs on itself only; the administrator role names the machine
+/// where the command is run on one.
+///
+/// Where the same command has still to end there, no other is begun and the job of that one is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobsStart {
+    /// Short name or full id.
+    pub command: String,
+    #[serde(default)]
+    pub input: Object,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// What was begun under this key before is told again, and not begun again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobStarted {
+    pub job: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +238,7 @@ mod tests {
             json!({}),
             json!({}),
             json!({"key": "receive"}),
+            json!({"command": "scan", "key": "2026-01-31"}),
         ];
         assert_eq!(requests.len(), HostCall::METHODS.len());
         for (method, mut payload) in HostCall::METHODS.iter().zip(requests) {

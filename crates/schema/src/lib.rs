@@ -6,6 +6,7 @@
 mod check;
 mod field;
 mod host_call;
+mod hours;
 mod input;
 mod job;
 mod limits;
@@ -22,9 +23,10 @@ mod value;
 pub use check::{Fault, Limits};
 pub use field::{Field, FieldType, StatusValue, Tone};
 pub use host_call::{
-    ChannelOpen, ChannelOpened, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, ListedMachine, MachinesList,
-    PeerCall, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+    ChannelOpen, ChannelOpened, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, JobStarted, JobsStart,
+    ListedMachine, MachinesList, PeerCall, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
 };
+pub use hours::Hours;
 pub use input::{InputProperty, InputSchema, Options, UiHints, check_profile};
 pub use job::{Amount, JobEvent, JobState, JobTarget, Progress, Unit};
 pub use limits::{FRAME_COST, MAX_DEPTH, MAX_MESSAGE, MAX_PAYLOAD, MAX_PAYLOAD_DEPTH, is_deeper, read_payload};

@@ -1,7 +1,7 @@
 //! Settings: what a value must be, how those of several groups become one, and which of two is stricter. Who gave a
 //! value, and where it is kept, is not known here.
 
-use crate::{Field, FieldType, Object, Problem, check_value};
+use crate::{Field, FieldType, Hours, Object, Problem, check_value};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ impl Stricter {
     fn fits(self, kind: FieldType) -> bool {
         match self {
             Stricter::Lower | Stricter::Higher => kind.is_number(),
-            Stricter::Fewer | Stricter::More => is_list(kind),
+            Stricter::Fewer | Stricter::More => is_list(kind) || kind == FieldType::Hours,
             Stricter::On | Stricter::Off => kind == FieldType::Bool,
         }
     }
@@ -190,10 +190,14 @@ fn at_most(value: &Value, than: &Value) -> bool {
     matches!((value.as_f64(), than.as_f64()), (Some(value), Some(than)) if value <= than)
 }
 
-/// Whether every element of the one list is in the other too.
+/// Whether every element of the one list, or every minute of the one's hours, is in the other too.
 fn within(inner: &Value, outer: &Value) -> bool {
-    match (inner.as_array(), outer.as_array()) {
-        (Some(inner), Some(outer)) => inner.iter().all(|one| outer.contains(one)),
+    match (inner, outer) {
+        (Value::Array(inner), Value::Array(outer)) => inner.iter().all(|one| outer.contains(one)),
+        (Value::String(inner), Value::String(outer)) => match (inner.parse::<Hours>(), outer.parse::<Hours>()) {
+            (Ok(inner), Ok(outer)) => inner.within(outer),
+            _ => inner.is_empty() || inner == outer,
+        },
         _ => inner == outer,
     }
 }

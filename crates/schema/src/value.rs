@@ -47,6 +47,12 @@ fn check_one(name: &str, field: &Field, value: &Value) -> Result<(), Problem> {
             "a time as in 2026-01-31T12:00:00Z",
             value,
         ),
+        Hours => require(
+            name,
+            value.as_str().is_some_and(|t| t.is_empty() || t.parse::<crate::Hours>().is_ok()),
+            "hours as in 21:00-05:00",
+            value,
+        ),
         Ip => require(name, value.as_str().is_some_and(|t| t.parse::<IpAddr>().is_ok()), "an IP address", value),
         Mac => require(name, value.as_str().is_some_and(is_mac), "a MAC address as in 00:1b:44:11:3a:b7", value),
         Cidr => require(name, value.as_str().is_some_and(is_cidr), "a network as in 10.0.0.0/24", value),
@@ -158,6 +164,7 @@ mod tests {
         for (kind, good, bad) in [
             (FieldType::Ip, json!("fe80::1"), json!("10.0.0")),
             (FieldType::Mac, json!("00:1b:44:11:3a:b7"), json!("00:1b:44:11:3a")),
+            (FieldType::Hours, json!("21:00-05:00"), json!("9 to 5")),
             (FieldType::Cidr, json!("10.0.0.0/8"), json!("10.0.0.0/33")),
             (FieldType::Port, json!(65535), json!(65536)),
             (FieldType::Percent, json!(12.5), json!(101)),

@@ -184,6 +184,10 @@ impl FieldHints {
                         let (name, text): (&Option<&Ident>, LitStr) = (&meta.path.get_ident(), meta.value()?.parse()?);
                         hints.assignments.push(quote!(field.#name = #text.into()));
                     }
+                    "absent" => {
+                        let value: LitStr = meta.value()?.parse()?;
+                        hints.assignments.push(quote!(field.absent = ::core::option::Option::Some(#value.into())));
+                    }
                     "ref" => {
                         let target: LitStr = meta.value()?.parse()?;
                         hints.assignments.push(quote!(field.target = ::core::option::Option::Some(#target.into())));

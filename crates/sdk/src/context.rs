@@ -5,8 +5,9 @@ use crate::runtime::has;
 use crate::{Fault, Result, Row, Rows, Stream};
 use abi::emit;
 use schema::{
-    Amount, CallMeta, ChannelOpen, EventsEmit, FEATURE_AMOUNT, FilesDir, HostRequest, ListedMachine, MachinesList,
-    Object, OpenConfig, PeerCall, Progress, Role, SecretsDelete, SecretsGet, SecretsSet, SettingsGet, Start,
+    Amount, CallMeta, ChannelOpen, EventsEmit, FEATURE_AMOUNT, FilesDir, HostRequest, JobsStart, ListedMachine,
+    MachinesList, Object, OpenConfig, PeerCall, Progress, Role, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+    Start,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -263,6 +264,26 @@ impl Ctx {
     /// The host does not tell them here.
     pub async fn machines(&self) -> Result<Vec<ListedMachine>> {
         self.ask(&MachinesList {}).await
+    }
+
+    /// Has a command of this plugin run as a job, and tells its id: on a machine there, in the administrator role on the
+    /// machine that is named, or there itself. The command says that it may be put on a schedule. What was begun under
+    /// `key` before, and what has still to end, is not begun a second time.
+    ///
+    /// # Errors
+    /// The host cannot be reached or does not take it; alone, nothing is started but by a person.
+    pub async fn start_job(
+        &self,
+        command: &str,
+        input: impl Serialize,
+        machine: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<String> {
+        let Value::Object(input) = serde_json::to_value(input)? else {
+            return Err(schema::Problem::bad_request("the input of a command is an object.").into());
+        };
+        let (command, machine, key) = (command.to_owned(), machine.map(str::to_owned), key.map(str::to_owned));
+        Ok(self.ask(&JobsStart { command, input, machine, key }).await?.job)
     }
 
     /// A host service by its request.

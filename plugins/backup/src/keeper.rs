@@ -10,6 +10,7 @@ mod read;
 mod receive;
 
 pub(crate) use faults::fault_of;
+pub(crate) use last::watch;
 pub(crate) use opened::{make, open, password, reading};
 pub(crate) use read::find;
 

@@ -4,6 +4,7 @@
 //! vault (`keeper`). Between them goes one channel (`wire`, `remote`), alone on a machine as well as on a site.
 
 mod care;
+mod daily;
 pub mod files;
 mod keeper;
 mod look;
@@ -137,6 +138,9 @@ pub fn app() -> App {
         .order(20)
         .roles(&[Role::Administrator, Role::Machine])
         .needs(Role::Machine, needs())
+        .service(Role::Machine, daily::keep)
+        .service(Role::Administrator, keeper::watch)
+        .on_configure(daily::settings_changed)
         .accept(keeper::accept)
         .list::<Snapshot, _, _>(AnsweredBy::Administrator, look::snapshots)
         .table("Snapshots")

@@ -5,8 +5,8 @@ mod chunks;
 pub(crate) use chunks::Windows;
 
 use crate::wire::{
-    Begin, Begun, Kind, Line, Open, Opened, Proposal, Range, Stored, broken, decode_batch, decode_ids, decode_yes,
-    encode_have, encode_ids, encode_segment,
+    Begin, Begun, Kind, Limit, Line, Open, Opened, Proposal, Range, Stored, broken, decode_batch, decode_ids,
+    decode_yes, encode_have, encode_ids, encode_segment,
 };
 use sdk::schema::Problem;
 use sdk::{Ctx, Result, serde_json};
@@ -25,12 +25,12 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Begins a backup of the set `name` of this machine.
+    /// Begins a backup of the set `name` of this machine, sent no faster than the limit says.
     ///
     /// # Errors
     /// The administrator cannot be reached or refuses.
-    pub(crate) async fn begin(ctx: &Ctx, name: &str) -> Result<(Remote, Begun)> {
-        let line = Line::start(ctx.channel(crate::wire::RECEIVE).await?);
+    pub(crate) async fn begin(ctx: &Ctx, name: &str, limit: Option<Limit>) -> Result<(Remote, Begun)> {
+        let line = Line::start(ctx.channel(crate::wire::RECEIVE).await?, limit);
         let begin = Begin { version: VERSION, name: name.to_owned() };
         let begun = line.ask_async(Kind::Begin, &serde_json::to_vec(&begin)?).await?.json()?;
         Ok((Remote { line }, begun))
@@ -95,7 +95,7 @@ impl Reading {
     /// # Errors
     /// There is no such snapshot, or it is not this machine's to read.
     pub(crate) async fn open(ctx: &Ctx, snapshot: &str, name: Option<&str>) -> Result<Reading> {
-        let line = Line::start(ctx.channel(crate::wire::READ).await?);
+        let line = Line::start(ctx.channel(crate::wire::READ).await?, None);
         let open = Open { version: VERSION, snapshot: snapshot.to_owned(), name: name.map(str::to_owned) };
         let opened = line.ask_async(Kind::Open, &serde_json::to_vec(&open)?).await?.json()?;
         Ok(Reading { line, opened })

@@ -98,6 +98,7 @@ pub(crate) struct Last {
         type = "status",
         priority = 2,
         facet,
+        absent = "never",
         values(
             complete("Complete", Success),
             incomplete("Incomplete", Warning),

@@ -73,7 +73,7 @@ pub(crate) async fn run(ctx: Ctx, args: Run) -> Result<Ran> {
     };
     let files = ctx.files_dir().await?;
     ctx.doing("connecting to the vault")?;
-    let (remote, begun) = Remote::begin(&ctx, &name).await?;
+    let (remote, begun) = Remote::begin(&ctx, &name, settings.limit()).await?;
     let options = WalkOptions {
         paths: paths.iter().map(PathBuf::from).collect(),
         base: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
@@ -102,7 +102,7 @@ pub(crate) async fn run(ctx: Ctx, args: Run) -> Result<Ran> {
         ..UploadOptions::default()
     };
     let work = Work { remote: remote.clone(), begun, options, description, basis, upload };
-    let working = ctx.blocking(move || work.run());
+    let working = on_its_own(&ctx, settings.gentle, move || work.run());
     let outcome = told_meanwhile(&ctx, working, &progress, total, &cancel).await?;
     let sent_bytes = remote.sent_bytes();
     remote.finish().await;
@@ -115,6 +115,25 @@ fn chosen(named: &[String], settings: &Running) -> Result<Vec<String>> {
         return Err(fault(Code::BadRequest, "There is nothing to back up.").fix("Name a path, or set what to back up."));
     }
     Ok(paths)
+}
+
+/// How much a gentle backup gives way, 0 to 19.
+const GIVES_WAY: i32 = 15;
+
+/// Runs the work, and the threads that it starts, on a thread that ends with it: one that gives way does so for good.
+async fn on_its_own<T: Send + 'static>(
+    ctx: &Ctx,
+    gentle: bool,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let thread = move || {
+        if gentle && let Err(error) = rustix::process::setpriority_process(None, GIVES_WAY) {
+            sdk::tracing::warn!(%error, "the backup cannot give way to other programs");
+        }
+        work()
+    };
+    let thread = std::thread::Builder::new().name("backup".to_owned()).spawn(thread)?;
+    ctx.blocking(move || thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).await
 }
 
 /// Tells how far the work is until it is done; a cancellation reaches it.

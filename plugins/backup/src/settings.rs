@@ -1,11 +1,15 @@
 //! What operators may decide. Alone on a machine, each is an option of the command line.
 
 use crate::retention::Rule;
+use crate::wire::Limit;
 use jiff::SignedDuration;
 use sdk::App;
 use sdk::prelude::*;
-use sdk::schema::{FieldType, Setting, SettingMerge, Stricter};
+use sdk::schema::{FieldType, Hours, Setting, SettingMerge, Stricter};
 use std::path::PathBuf;
+
+/// As many bytes a second as no line carries: what is not limited.
+const NO_LIMIT: f64 = (1_u64 << 40) as f64;
 
 /// Where snapshots are kept and for how long: the administrator's.
 #[derive(Clone, Debug, sdk::serde::Deserialize)]
@@ -28,7 +32,24 @@ pub(crate) struct Keeping {
 pub(crate) struct Running {
     pub(crate) paths: Vec<String>,
     pub(crate) exclude: Vec<String>,
+    daily: String,
+    limit: f64,
+    limit_hours: String,
+    pub(crate) gentle: bool,
     pub(crate) restore_allowed: bool,
+}
+
+impl Running {
+    /// When a backup is begun by itself, where it is.
+    pub(crate) fn daily(&self) -> Option<Hours> {
+        self.daily.parse().ok()
+    }
+
+    /// How fast is sent, where that is limited.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        let hours = self.limit_hours.parse().ok()?;
+        (self.limit < NO_LIMIT).then_some(Limit { bytes_per_second: self.limit, hours })
+    }
 }
 
 impl Keeping {
@@ -97,6 +118,57 @@ pub(crate) fn declare(app: App) -> App {
                 json!(["/tmp", "/var/tmp", "/var/cache", "/swapfile", "/swap.img"]),
                 Stricter::More,
             ),
+        )
+        .setting(
+            "daily",
+            Setting {
+                stricter: Some(Stricter::Fewer),
+                ..setting(
+                    "Back up daily",
+                    "Begins once a day at a moment within these hours, by the machine's clock; what was missed is made up. \
+                     Empty, only when it is asked for.",
+                    FieldType::Hours,
+                    json!(""),
+                )
+            },
+        )
+        .setting(
+            "limit",
+            Setting {
+                merge: SettingMerge::Min,
+                stricter: Some(Stricter::Lower),
+                ..setting(
+                    "Send at most",
+                    "How fast a backup is sent, so that the line is left to others.",
+                    FieldType::Rate,
+                    json!(NO_LIMIT as u64),
+                )
+            },
+        )
+        .setting(
+            "limit_hours",
+            Setting {
+                stricter: Some(Stricter::More),
+                ..setting(
+                    "Hours of that limit",
+                    "At other hours a backup is sent as fast as it can be.",
+                    FieldType::Hours,
+                    json!("00:00-24:00"),
+                )
+            },
+        )
+        .setting(
+            "gentle",
+            Setting {
+                merge: SettingMerge::Any,
+                stricter: Some(Stricter::On),
+                ..setting(
+                    "Give way to other programs",
+                    "A backup takes only what of the processor nobody else wants.",
+                    FieldType::Bool,
+                    json!(true),
+                )
+            },
         )
         .setting(
             "restore_allowed",

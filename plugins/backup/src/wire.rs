@@ -5,12 +5,14 @@
 
 mod codec;
 mod line;
+mod pace;
 
 pub(crate) use codec::{
     decode_batch, decode_have, decode_ids, decode_segment, decode_yes, encode_batch, encode_have, encode_ids,
     encode_segment, encode_yes, hex, unhex,
 };
 pub(crate) use line::{Incoming, Line, Outgoing};
+pub(crate) use pace::Limit;
 
 use sdk::serde::{Deserialize, Serialize};
 use sdk::{Fault, Result, fault, schema::Code};

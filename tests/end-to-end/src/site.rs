@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// The plugins that are part of the product.
 pub const SHIPPED: &[&str] = &["hello", "inventory"];
 
+/// Longer than an agent pauses between attempts after it has failed a few times, which is a minute at most.
+pub const BACK: Duration = Duration::from_secs(90);
+
 /// How an administrator is to be started.
 pub struct Start {
     pub plugins: Vec<&'static str>,
@@ -180,6 +183,11 @@ impl Site {
         let job = client.job_in(&id, crate::client::FINAL)?;
         let token = job["result"]["token"].as_str();
         Ok(token.with_context(|| format!("no token in {job}"))?.to_owned())
+    }
+
+    /// Waits until a machine is online again, however often its agent has tried in vain.
+    pub fn back(&self, client: &Client, name: &str) -> Result<Value> {
+        self.machine(client, name, "online", BACK)
     }
 
     /// Waits until a machine of this name has this status, and returns its row.

@@ -1,5 +1,7 @@
 //! Backup as a person meets it: alone on a machine, and from the console's site.
 
+mod daily;
+
 use crate::jobs::{own_plugin_is_ready, plugin_is_ready};
 use crate::machines::{arrive, site_with_network};
 use anyhow::{Context, Result, ensure};
@@ -12,12 +14,14 @@ use tempfile::TempDir;
 
 pub(crate) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
-    vec![
+    let mut cases = daily::cases();
+    cases.extend([
         Case::new("backup::alone_a_tree_comes_back_as_it_was", alone),
         Case::new("backup::what_cannot_be_opened_says_so", cannot_be_opened),
         Case::new("backup::a_machine_is_backed_up_and_restored_from_the_site", from_the_site).root(namespaces),
         Case::new("backup::a_machine_reads_no_snapshot_of_another", not_of_another).root(namespaces),
-    ]
+    ]);
+    cases
 }
 
 /// The module by itself, with a vault of its own.

@@ -13,7 +13,6 @@ use end_to_end::process::children;
 use end_to_end::{Case, Client, Machine, Site};
 use serde_json::json;
 use std::path::Path;
-use std::time::Duration;
 
 pub(crate) fn cases() -> Vec<Case> {
     [phases::cases(), random::cases(), disk::cases(), own_jobs::cases(), late::cases()].into_iter().flatten().collect()
@@ -36,6 +35,6 @@ fn submit(manager: &Client, command: &str, tag: &str, hold_ms: u64) -> Result<St
 /// Starts the agent again and waits until its plugin runs.
 fn again(site: &Site, manager: &Client, machine: &mut Machine) -> Result<()> {
     machine.start()?;
-    site.machine(manager, &machine.name, "online", Duration::from_secs(30))?;
+    site.back(manager, &machine.name)?;
     Ok(())
 }

@@ -4,18 +4,15 @@ use super::auth::Caller;
 use super::problem::Answer;
 use crate::app::App;
 use crate::once;
-use crate::records;
+use crate::submission::{self, Asked};
 use axum::Extension;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fleet::Lookup as _;
-use identity::audit;
-use jiff::Timestamp;
-use jobs::{JobId, Lookup as _, OperatorRef, Submission, Submitted, TargetMachine};
-use parking_lot::Mutex;
+use identity::audit::{self, Entry};
+use jobs::{OperatorRef, Submission};
 use schema::{Command, InputSchema, JobTarget, Object, Problem, TargetKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -44,72 +41,11 @@ pub(super) async fn submit(
     let mut submission = Submission::new(&id, command, input, operator);
     submission.target = target;
     submission.idempotency_key = idempotency_key(&headers)?;
-    // Whoever asked may go away now: what is asked for is stored and given out all the same.
-    let stored = app.runtime.detached(store(app.clone(), caller, submission, secrets, redacted)).await;
-    let job = stored.unwrap_or_else(|| Err(Problem::internal("storing the job failed.")))?;
+    let mut entry = Entry::by(&caller.actor, id);
+    entry.address = caller.peer.map(|from| from.to_string());
+    let job = submission::store(&app, Asked { submission, secrets, redacted, entry, unless_open: false }).await?;
     let location = format!("/api/v1/jobs/{job}");
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(json!({"job": job}))).into_response())
-}
-
-/// Stores the job, with its secrets in memory before anyone can see it, and wakes the reconciler.
-async fn store(
-    app: Arc<App>,
-    caller: Caller,
-    mut submission: Submission,
-    secrets: Object,
-    redacted: Object,
-) -> Result<JobId, Problem> {
-    let kept = Arc::new(Mutex::new(Vec::new()));
-    let (own, keeping) = (app.clone(), kept.clone());
-    let write = move |store: &mut database::Write<'_>| {
-        (submission.machines, submission.group_name) = machines(store, &submission.target)?;
-        let (command, target) = (submission.command.clone(), submission.target.clone());
-        let now = Timestamp::now();
-        let Submitted { job, repeated } = jobs::submit(store, submission, now)?;
-        let runs: Vec<JobId> = match store.children(job)? {
-            children if children.is_empty() => vec![job],
-            children => children.iter().map(|child| child.id).collect(),
-        };
-        if repeated {
-            let same = runs.iter().all(|run| own.once.same_input(*run, &secrets));
-            return if same { Ok(job) } else { Err(jobs::key_was_used().into()) };
-        }
-        for run in &runs {
-            own.once.keep_input(*run, secrets.clone());
-        }
-        *keeping.lock() = runs;
-        let detail = json!({"job": job, "input": redacted});
-        let target = serde_json::to_value(target).ok().map(|target| target.to_string());
-        audit::append(store, records::entry(&caller.actor, caller.peer, &command, target, detail), now)?;
-        Ok(job)
-    };
-    let stored = app.database.write(write).await;
-    if stored.is_err() {
-        kept.lock().iter().for_each(|run| app.once.forget_input(*run));
-    }
-    app.due.notify_one();
-    Ok(stored?)
-}
-
-fn machines(store: &database::Write<'_>, target: &JobTarget) -> Result<(Vec<TargetMachine>, Option<String>), Problem> {
-    let found = |name: &String| {
-        store.find_machine(name).map(|machine| TargetMachine { id: *machine.id.as_uuid(), name: machine.name })
-    };
-    match target {
-        JobTarget::Administrator => Ok((Vec::new(), None)),
-        JobTarget::Machine(name) => Ok((vec![found(name)?], None)),
-        JobTarget::Machines(names) => {
-            let mut machines = names.iter().map(found).collect::<Result<Vec<_>, _>>()?;
-            machines.sort_by_key(|machine| machine.id);
-            machines.dedup_by_key(|machine| machine.id);
-            Ok((machines, None))
-        }
-        JobTarget::Group(name) => {
-            let group = store.find_group(name)?;
-            let members = store.members(group.id)?.into_iter().map(|id| found(&id.to_string()));
-            Ok((members.collect::<Result<_, _>>()?, Some(group.name)))
-        }
-    }
 }
 
 fn read_body(body: &[u8]) -> Result<Object, Problem> {

@@ -40,6 +40,8 @@ struct Sort {
     descending: bool,
     collate: &'static str,
     extension: Option<usize>,
+    /// Rows without the extension have a value too, so that it cannot be read from the extension's side.
+    has_absent: bool,
 }
 
 impl<'t> Plan<'t> {
@@ -187,7 +189,7 @@ impl<'t> Plan<'t> {
         let mut joined = self.joined.clone();
         joined.extend(shown.iter().filter_map(|n| n.extension));
         joined.extend(self.sorts.iter().filter_map(|s| s.extension));
-        let driver = self.sorts.first().filter(|_| !in_nulls).and_then(|s| s.extension);
+        let driver = self.sorts.first().filter(|sort| !in_nulls && !sort.has_absent).and_then(|sort| sort.extension);
         let key = match driver {
             Some(n) => format!("e{n}.key"),
             None => format!("b.{}", self.table.key),
@@ -314,10 +316,13 @@ impl<'t> Plan<'t> {
     }
 }
 
+/// A column as it is shown: that of an extension may have a value for rows without one.
 fn column_sql(named: &Named) -> String {
-    match named.extension {
-        Some(n) => format!("e{n}.{}", named.column.sql),
-        None => format!("b.{}", named.column.sql),
+    let column = &named.column;
+    match (named.extension, &column.field.absent) {
+        (Some(n), Some(absent)) => format!("COALESCE(e{n}.{}, '{}')", column.sql, absent.replace('\'', "''")),
+        (Some(n), None) => format!("e{n}.{}", column.sql),
+        (None, _) => format!("b.{}", column.sql),
     }
 }
 
@@ -353,7 +358,8 @@ fn sort(catalog: &Catalog, table: &Table, name: &str) -> Result<Sort, Problem> {
     } else {
         (Sql::new(label_sql(catalog, field, &column).unwrap_or(column)), collate)
     };
-    Ok(Sort { sql, descending, collate, extension: named.extension })
+    let has_absent = field.absent.is_some();
+    Ok(Sort { sql, descending, collate, extension: named.extension, has_absent })
 }
 
 /// The rank of a status; unknown values come after the known ones.

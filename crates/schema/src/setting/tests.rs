@@ -56,6 +56,15 @@ fn a_rule_or_a_direction_that_does_not_fit_is_a_fault() {
     assert_eq!(setting(FieldType::Int, json!("x"), SettingMerge::Max, None).faults()[0].0, "default");
 }
 
+#[test]
+fn hours_are_stricter_the_fewer_they_are() {
+    let setting = setting(FieldType::Hours, json!("21:00-05:00"), SettingMerge::Priority, Some(Stricter::Fewer));
+    assert!(setting.faults().is_empty());
+    let as_strict = |value: &str, than: &str| setting.is_as_strict(&json!(value), &json!(than));
+    assert!(as_strict("22:00-04:00", "21:00-05:00") && as_strict("", "21:00-05:00") && as_strict("", ""));
+    assert!(!as_strict("20:00-04:00", "21:00-05:00") && !as_strict("21:00-05:00", ""));
+}
+
 /// A setting that limits, and values that fit it.
 fn limiting(count: usize) -> impl Strategy<Value = (Setting, Vec<Value>)> {
     let kinds: Vec<Setting> = limits().into_values().filter(|setting| setting.stricter.is_some()).collect();

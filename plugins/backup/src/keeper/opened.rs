@@ -53,6 +53,12 @@ pub(crate) async fn open(ctx: &Ctx) -> Result<Arc<Vault>> {
     .await
 }
 
+/// The vault where there is one already.
+pub(crate) async fn existing(ctx: &Ctx) -> Result<Option<Arc<Vault>>> {
+    let folder = way_of(ctx).await?.folder;
+    if folder.exists() { open(ctx).await.map(Some) } else { Ok(None) }
+}
+
 /// The vault to look into: the one that is kept here, or, alone, opened beside whoever keeps it.
 pub(crate) async fn reading(ctx: &Ctx) -> Result<Arc<Vault>> {
     if !ctx.is_standalone() {

@@ -22,16 +22,29 @@ pub(super) async fn serve(ctx: Ctx, stream: Stream) -> Result<()> {
     let (sender, receiver) = stream.split();
     let (out, mut incoming) = (Arc::new(Outgoing::new(sender)), Incoming::new(receiver));
     let ended = converse(&ctx, &out, &mut incoming).await;
+    // The machine may have gone without a word, and the backup with it.
+    let is_stored = matches!(ended, Ok(Ended::Stored));
+    if let Some(machine) = ctx.machine().filter(|_| !is_stored && !ctx.is_standalone())
+        && let Err(fault) = last::failed(&ctx, machine).await
+    {
+        sdk::tracing::warn!(problem = %fault.0, "the failed backup of a machine is not on screen");
+    }
     if let Err(fault) = &ended {
         // Under no number, so that it reaches whoever only told. A machine that is gone cannot be told why.
         let _ = out.send_json(Kind::Problem, 0, &fault.0).await;
     }
     out.finish().await;
-    ended
+    ended.map(drop)
 }
 
-async fn converse(ctx: &Ctx, out: &Arc<Outgoing>, incoming: &mut Incoming) -> Result<()> {
-    let Some(first) = incoming.next().await? else { return Ok(()) };
+/// How a conversation ended that broke no rule.
+enum Ended {
+    Stored,
+    WithoutSnapshot,
+}
+
+async fn converse(ctx: &Ctx, out: &Arc<Outgoing>, incoming: &mut Incoming) -> Result<Ended> {
+    let Some(first) = incoming.next().await? else { return Ok(Ended::WithoutSnapshot) };
     if first.kind != Kind::Begin {
         return Err(broken("a backup has to begin with its beginning."));
     }
@@ -50,10 +63,15 @@ async fn converse(ctx: &Ctx, out: &Arc<Outgoing>, incoming: &mut Incoming) -> Re
     let basis = session.basis().map(|basis| vault.reader(basis.summary.id, None)).transpose().map_err(fault_of)?;
     let (basis, slots) = (basis.map(Arc::new), Arc::new(Semaphore::new(AT_ONCE as usize)));
     let serving = Serving { ctx, out, session, basis, slots };
+    let mut ended = Ended::WithoutSnapshot;
     while let Some(message) = incoming.next().await? {
+        let is_last = message.kind == Kind::Commit;
         serving.message(message).await?;
+        if is_last {
+            ended = Ended::Stored;
+        }
     }
-    Ok(())
+    Ok(ended)
 }
 
 async fn begin_session(ctx: &Ctx, vault: &Arc<Vault>, begin: &Begin) -> Result<Session> {

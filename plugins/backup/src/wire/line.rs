@@ -1,5 +1,6 @@
 //! One end of a channel: messages out, messages in, and on the client's side answers brought to whoever asked.
 
+use super::pace::{Limit, PIECE, Pace};
 use super::{HEADER, Kind, MAX_MESSAGE, Message, broken};
 use parking_lot::Mutex;
 use sdk::schema::{Code, Problem};
@@ -19,6 +20,7 @@ const ANSWERS: usize = 8;
 pub(crate) struct Outgoing {
     sender: AsyncMutex<StreamSender>,
     bytes: AtomicU64,
+    pace: Option<Pace>,
 }
 
 /// The way in.
@@ -29,7 +31,7 @@ pub(crate) struct Incoming {
 
 impl Outgoing {
     pub(crate) fn new(sender: StreamSender) -> Outgoing {
-        Outgoing { sender: AsyncMutex::new(sender), bytes: AtomicU64::new(0) }
+        Outgoing { sender: AsyncMutex::new(sender), bytes: AtomicU64::new(0), pace: None }
     }
 
     /// # Errors
@@ -44,7 +46,13 @@ impl Outgoing {
         message.extend((payload.len() as u32).to_le_bytes());
         message.extend(payload);
         self.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
-        self.sender.lock().await.send(message).await
+        let mut sender = self.sender.lock().await;
+        let Some(pace) = &self.pace else { return sender.send(message).await };
+        for piece in message.chunks(PIECE) {
+            pace.wait(piece.len()).await;
+            sender.send(piece.to_vec()).await?;
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -141,10 +149,10 @@ pub(crate) struct Answers {
 
 impl Line {
     /// Takes over a channel. Called within the plugin's runtime.
-    pub(crate) fn start(stream: Stream) -> Line {
+    pub(crate) fn start(stream: Stream, limit: Option<Limit>) -> Line {
         let (sender, receiver) = stream.split();
         let line = Line {
-            out: Arc::new(Outgoing::new(sender)),
+            out: Arc::new(Outgoing { pace: limit.map(Pace::new), ..Outgoing::new(sender) }),
             waiting: Arc::new(Mutex::new(Waiting::Open(HashMap::new()))),
             next: Arc::new(AtomicU32::new(1)),
             handle: Handle::current(),

@@ -72,7 +72,7 @@ fn without_fsync() -> Result<()> {
     println!("administrator: {failed} failed fsyncs, answered {}", reply.status);
     site.kill()?;
     site.start()?;
-    site.machine(&manager, "maple", "online", Duration::from_secs(45))?;
+    site.back(&manager, "maple")?;
     manager.run("fleet.create-group", &json!({"name": "safe"}))?;
 
     let disk = FailingDisk::of(machines[0].agent()?.id(), NO_SYNC)?;

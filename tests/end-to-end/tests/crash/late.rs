@@ -9,7 +9,6 @@ use end_to_end::client::FINAL;
 use end_to_end::effects::{effects, times};
 use end_to_end::process::signal_to;
 use end_to_end::{Case, Client, Machine, Site};
-use std::time::Duration;
 
 pub(super) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
@@ -138,7 +137,7 @@ fn of_the_administrator() -> Result<()> {
         site.kill()?;
         machine.agent()?.signal("CONT")?;
         site.start()?;
-        site.machine(&manager, "maple", "online", Duration::from_secs(45))?;
+        site.back(&manager, "maple")?;
         if wanted == Phase::Running {
             manager.post(&format!("/api/v1/jobs/{id}/cancel"), &serde_json::json!({}))?;
             manager.job_in(&id, &["cancelled"])?;

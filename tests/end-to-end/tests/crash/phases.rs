@@ -10,7 +10,6 @@ use end_to_end::effects::{effects, times};
 use end_to_end::process::signal_to;
 use end_to_end::{Case, Site};
 use serde_json::json;
-use std::time::Duration;
 
 pub(super) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
@@ -98,7 +97,7 @@ fn of_the_administrator_in_each_phase() -> Result<()> {
     let revive = |site: &mut Site| -> Result<()> {
         site.kill()?;
         site.start()?;
-        site.machine(&manager, "maple", "online", Duration::from_secs(45)).map(|_| ())
+        site.back(&manager, "maple").map(|_| ())
     };
 
     // Stored, not sent.

@@ -5,18 +5,24 @@ use super::stored::open_jobs;
 use crate::jobs::counting;
 use anyhow::{Context, Result, ensure};
 use end_to_end::client::FINAL;
-use end_to_end::effects::times;
+use end_to_end::effects::{effects, times};
 use end_to_end::process::signal_to;
+use end_to_end::site::BACK;
 use end_to_end::{Case, Client};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(super) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
     vec![Case::new("crash::at_random_under_a_stream_of_commands", at_random).root(namespaces)]
 }
+
+/// Between two commands.
+const PACE: Duration = Duration::from_millis(60);
 
 /// Submits until the administrator says yes, however often it dies meanwhile; a key makes that safe.
 fn insist(manager: &Client, command: &str, tag: &str) -> Result<String> {
@@ -31,29 +37,36 @@ fn at_random() -> Result<()> {
     let machine = &mut machines[0];
     let state = machine.state();
     let long = std::env::var_os("BAILIWICK_LONG").is_some();
-    let (commands, rounds) = if long { (1000, 100) } else { (90, 9) };
+    let rounds = if long { 100 } else { 9 };
+    let over = Arc::new(AtomicBool::new(false));
     let stream = {
-        let manager = manager.clone();
+        let (manager, over) = (manager.clone(), over.clone());
         std::thread::spawn(move || -> Result<Vec<(String, String, String)>> {
             let kinds = ["append", "append-again", "append-on"];
             let one = |number: usize| {
+                std::thread::sleep(PACE);
                 let (kind, tag) = (kinds[number % 3], format!("stream-{number}"));
                 Ok((kind.to_owned(), tag.clone(), insist(&manager, kind, &tag)?))
             };
-            (0..commands).map(one).collect()
+            (0..).take_while(|_| !over.load(Ordering::Relaxed)).map(one).collect()
         })
     };
     let mut killed = BTreeMap::new();
     let mut phases: BTreeMap<String, usize> = BTreeMap::new();
     for round in 0..rounds {
-        std::thread::sleep(Duration::from_millis(150 + rand::random::<u64>() % 400));
+        // All parts are up and at work again.
+        let before = effects(&state).len();
+        end_to_end::until("commands run", BACK, || Ok((effects(&state).len() > before).then_some(())))?;
+        std::thread::sleep(Duration::from_millis(rand::random::<u64>() % 400));
         let victim = ["agent", "administrator", "runner"][round % 3];
-        let found = runners(machine.agent()?.id());
-        let process = match (victim, found.first()) {
-            ("agent", _) => machine.agent()?.id(),
-            ("administrator", _) => site.running()?.id(),
-            (_, Some(runner)) => *runner,
-            _ => continue,
+        let process = match victim {
+            "agent" => machine.agent()?.id(),
+            "administrator" => site.running()?.id(),
+            // The agent was killed a moment ago: its next runner comes up first.
+            _ => {
+                let agent = machine.agent()?.id();
+                end_to_end::until("a runner is up again", BACK, || Ok(runners(agent).first().copied()))?
+            }
         };
         // Stopped first, so that what is stored now is what it leaves behind.
         signal_to(process, "STOP")?;
@@ -73,6 +86,7 @@ fn at_random() -> Result<()> {
             _ => signal_to(process, "KILL")?,
         }
     }
+    over.store(true, Ordering::Relaxed);
     let jobs = stream.join().expect("the stream of commands does not panic")?;
     check_stream(&manager, &state, &jobs, killed["agent"] + killed["runner"])?;
     let cut = |victim: &str| phases.keys().any(|phase| phase.starts_with(victim));

@@ -1,4 +1,4 @@
-//! What a backup costs: `measure VAULT TREE [BASIS]` backs a tree up into a vault of this process and prints the time, the
+//! What a backup costs: `cost VAULT TREE [BASIS]` backs a tree up into a vault of this process and prints the time, the
 //! processor's time and the memory it took. `VAULT` is made where it is missing; `-` throws everything away, to tell the
 //! client's share. With `BASIS`, a file, the next run with the same one skips what did not change. `LEVEL=3` changes the
 //! level of zstd, `THREADS=1` the threads.
@@ -196,7 +196,7 @@ fn main() -> Result<()> {
     let (place, tree, basis) = match &arguments[..] {
         [place, tree] => (place, tree, None),
         [place, tree, basis] => (place, tree, Some(Path::new(basis))),
-        _ => return Err("measure VAULT TREE [BASIS]".into()),
+        _ => return Err("cost VAULT TREE [BASIS]".into()),
     };
     let began = Instant::now();
     let known = basis.map(BasisFile::open).transpose()?.flatten();
