@@ -92,6 +92,10 @@ impl Chunks {
 
     pub(crate) fn find(&self, ids: &[ChunkId]) -> Result<Vec<Option<Found>>, VaultError> {
         let keys: Vec<_> = ids.iter().map(|id| self.domain.keys.key(id)).collect();
+        let found = self.vault.index.find(&keys, Want::Any)?;
+        if found.iter().all(Option::is_some) || !self.vault.catch_up()? {
+            return Ok(found);
+        }
         Ok(self.vault.index.find(&keys, Want::Any)?)
     }
 
@@ -130,7 +134,11 @@ impl Chunks {
             Ok(result) => return Ok(result),
             Err(fault) => fault,
         };
-        match self.find(&[id])?.remove(0) {
+        let mut again = self.find(&[id])?.remove(0);
+        if again == Some(found) && self.vault.catch_up()? {
+            again = self.find(&[id])?.remove(0);
+        }
+        match again {
             Some(moved) if moved != found => read(&moved).map_err(|fault| damaged(&moved, fault)),
             _ => Err(damaged(&found, fault)),
         }

@@ -89,7 +89,7 @@ impl Index {
     ) -> Result<(Index, Vec<PackId>, Vec<DamagedRun>), StorageError> {
         let (mut runs, mut damaged, mut hidden, mut next) = (Vec::new(), Vec::new(), Hidden::default(), 1);
         let mut covered = HashSet::new();
-        for name in storage.list(FOLDER)? {
+        for name in Index::runs_there(&*storage)? {
             let Some(number) = run::number(&name) else { continue };
             next = next.max(number + 1);
             match Run::open(&*storage, number).and_then(|run| Ok((run.pack_ids()?, run))) {
@@ -113,6 +113,22 @@ impl Index {
             frozen: AtomicBool::new(false),
         };
         Ok((index, uncovered, damaged))
+    }
+
+    /// Names of the runs that are there.
+    pub(crate) fn runs_there(storage: &dyn Storage) -> Result<Vec<String>, StorageError> {
+        let mut names = storage.list(FOLDER)?;
+        names.retain(|name| run::number(name).is_some());
+        Ok(names)
+    }
+
+    /// Knows from now on what `other` knows, but for what is damaged.
+    pub(crate) fn become_like(&self, other: Index) {
+        // All at once: whoever looks meanwhile finds what one of the two knows.
+        let (mut memory, mut runs, mut hidden) = (self.memory.write(), self.runs.write(), self.hidden.write());
+        *memory = other.memory.into_inner();
+        *runs = other.runs.into_inner();
+        Arc::make_mut(&mut hidden).gone = other.hidden.into_inner().gone.clone();
     }
 
     pub(crate) fn find(&self, keys: &[Key], want: Want) -> Result<Vec<Option<Found>>, StorageError> {

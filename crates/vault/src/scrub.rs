@@ -22,8 +22,9 @@ use crate::snapshot::Mode;
 use crate::vault::{Vault, footer_entries};
 use crate::{DomainId, Fingerprint, SegmentKind};
 use files::{Failures, read_checked};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What scrubbing does about damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +126,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Makes the index anew from the packs alone. Backups and restores go on meanwhile. Packs that cannot be read are left out, and
-    /// among the troubles.
+    /// Makes the index anew from the packs. Backups and restores go on meanwhile. Of packs that cannot tell what is in them, what the
+    /// index knew is kept, so that what is left of them is read; they are marked as damaged, and among the troubles.
     ///
     /// # Errors
     /// The disk is gone, or `watch` said to stop; the index is as it was then.
@@ -135,11 +136,21 @@ impl Vault {
         let _upkeep = self.upkeep.lock();
         let packs = self.packs_there()?;
         let mut rebuild = self.index.rebuild();
+        let mut mute = HashSet::new();
         for (done, id) in packs.iter().enumerate() {
             tell(watch, Phase::Packs, done as u64, packs.len() as u64)?;
-            if let Some(footer) = self.footer_or_trouble(*id)? {
-                rebuild.add(*id, footer_entries(*id, &footer))?;
+            match self.footer_or_trouble(*id)? {
+                Some(footer) => rebuild.add(*id, footer_entries(*id, &footer))?,
+                None => drop(mute.insert(*id)),
             }
+        }
+        // Those that were deleted meanwhile say nothing either.
+        let there: HashSet<PackId> = self.packs_there()?.into_iter().collect();
+        mute.retain(|id| there.contains(id));
+        if !mute.is_empty() {
+            self.is_in_doubt.store(true, Ordering::Release);
+            mute.iter().try_for_each(|id| self.mark(*id, &Bad::Whole))?;
+            rebuild.keep(&mute)?;
         }
         Ok(rebuild.finish()?)
     }

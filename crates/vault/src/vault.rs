@@ -1,5 +1,6 @@
 //! The keeper's hold on a vault: its key, its index and its folder.
 
+mod follow;
 pub(crate) mod header;
 mod holds;
 mod marks;
@@ -21,8 +22,9 @@ use crate::registry::Registry;
 use crate::snapshot::{self, Mode, Order, RecordFault, Snapshot, Summary};
 use crate::storage::{Lock, Storage, StorageError};
 use crate::{DomainId, SnapshotId};
+use follow::Seen;
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::Unsealed;
@@ -47,6 +49,8 @@ pub struct Vault {
     domains: Mutex<HashMap<DomainId, Arc<Domain>>>,
     troubles: Mutex<Vec<Trouble>>,
     access: Access,
+    /// Only looked at where this is open for reading.
+    seen: Mutex<Seen>,
     _lock: Option<Lock>,
 }
 
@@ -107,10 +111,7 @@ impl Vault {
         let id = header::read(&*storage, access)?;
         let key = keys::open_slots(&*storage, &id, way)?;
         let lock = if access == Access::Write { Some(storage.lock()?) } else { None };
-        let names = storage.list("packs/")?;
-        let there: HashSet<PackId> = names.iter().filter_map(|name| PackId::of_path(name)).collect();
-        drop(names);
-        let (index, uncovered, damaged) = Index::open(storage.clone(), &there)?;
+        let (seen, index, uncovered, damaged) = Seen::index(&storage)?;
         let vault = Arc::new(Vault {
             id,
             key,
@@ -125,6 +126,7 @@ impl Vault {
             domains: Mutex::default(),
             troubles: Mutex::default(),
             access,
+            seen: Mutex::new(seen),
             _lock: lock,
             storage,
         });

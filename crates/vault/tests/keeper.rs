@@ -5,6 +5,8 @@
 mod account;
 #[path = "keeper/basics.rs"]
 mod basics;
+#[path = "keeper/beside.rs"]
+mod beside;
 #[path = "keeper/concurrent.rs"]
 mod concurrent;
 #[path = "keeper/faults.rs"]

@@ -6,6 +6,7 @@ use super::{DUE_ENTRIES, Found, Index, take};
 use crate::keys::Key;
 use crate::pack::PackId;
 use parking_lot::MutexGuard;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// While it is there, what comes new stays in memory.
@@ -29,6 +30,27 @@ impl<'a> Rebuild<'a> {
         self.packs.push(pack);
         self.entries.extend(entries.map(|(key, found)| (key, found, number)));
         if self.entries.len() >= DUE_ENTRIES { self.write() } else { Ok(()) }
+    }
+
+    /// What the index that is used knows of packs that cannot tell it themselves any more. A run that is damaged says nothing.
+    pub(crate) fn keep(&mut self, packs: &HashSet<PackId>) -> Result<(), RunFault> {
+        let mut known: BTreeMap<PackId, HashMap<Key, Found>> = BTreeMap::new();
+        let mut note = |key, found: Found| {
+            known.entry(found.place.pack).or_default().insert(key, found);
+        };
+        let runs = self.index.runs.read().clone();
+        for run in runs.iter().filter(|run| run.names_any(packs)) {
+            match run.entries_of(packs) {
+                Ok(entries) => entries.into_iter().for_each(|(key, found)| note(key, found)),
+                Err(fault @ RunFault::Storage(_)) => return Err(fault),
+                Err(_) => {}
+            }
+        }
+        let memory = self.index.memory.read();
+        let of_packs = memory.entries.iter().filter(|(_, found)| packs.contains(&found.place.pack));
+        of_packs.for_each(|(key, found)| note(*key, *found));
+        drop(memory);
+        known.into_iter().try_for_each(|(pack, entries)| self.add(pack, entries.into_iter()))
     }
 
     fn write(&mut self) -> Result<(), RunFault> {

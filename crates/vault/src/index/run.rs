@@ -4,6 +4,7 @@ use super::{FOLDER, Found, Place};
 use crate::keys::Key;
 use crate::pack::{PackId, Span};
 use crate::storage::{Object, Storage, StorageError, Unfinished};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"BWINDX\0\x01";
@@ -248,6 +249,24 @@ impl Run {
             window.bytes.clear();
         }
         result
+    }
+
+    /// Whether it has anything of these packs.
+    pub(super) fn names_any(&self, packs: &HashSet<PackId>) -> bool {
+        self.pack_ids().is_ok_and(|ids| ids.iter().any(|id| packs.contains(id)))
+    }
+
+    /// Entries of these packs, if all of the run is as it was written.
+    pub(super) fn entries_of(&self, packs: &HashSet<PackId>) -> Result<Vec<(Key, Found)>, RunFault> {
+        let ids = self.pack_ids()?;
+        let mut entries = Vec::new();
+        for entry in self.scan() {
+            let entry = entry?;
+            if packs.contains(&ids[entry.pack as usize]) {
+                entries.push((entry.key, self.resolve(&entry)?));
+            }
+        }
+        Ok(entries)
     }
 
     /// All entries in order. At the end it says whether they are those that were written.

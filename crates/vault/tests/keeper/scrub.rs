@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vault::storage::{Action, Lock, MemoryStorage, Object, Storage, StorageError, Unfinished};
 use vault::{
     Access, DamageFault, DamagedPart, Draft, Fingerprint, OnDamage, PackFault, Part, Progress, Receiver, ScrubReport,
-    SessionOptions, StreamRef, Trust, Vault, VaultError, scrub_files,
+    SessionOptions, StreamRef, Trouble, Trust, Vault, VaultError, scrub_files,
 };
 
 fn on(_: Progress) -> ControlFlow<()> {
@@ -233,6 +233,37 @@ fn a_damaged_index_is_found_and_made_anew() {
     assert_eq!(restore(&vault, snapshots[3]).unwrap(), files(3, 30));
     drop(vault);
     assert!(open(&good).troubles().is_empty());
+}
+
+#[test]
+fn a_rebuild_keeps_what_the_index_knew_of_packs_that_cannot_tell_it_any_more() {
+    let (storage, vault) = new_vault();
+    let one = back_up(&vault, "a", &files(1, 20)).unwrap().snapshot;
+    drop(vault);
+    let pack = only_pack(&storage);
+    let vault = open(&storage);
+    let other = back_up(&vault, "a", &files(2, 20)).unwrap().snapshot;
+    let length = storage.bytes(&pack) as usize;
+    storage.alter(&pack, |bytes| bytes[length - 70] ^= 1);
+    vault.rebuild_index(&mut on).unwrap();
+    assert!(vault.troubles().iter().any(|trouble| matches!(trouble, Trouble::Pack { .. })));
+    let again = || -> Arc<Vault> {
+        let vault = open(&storage);
+        assert_eq!(restore(&vault, one).unwrap(), files(1, 20));
+        assert_eq!(restore(&vault, other).unwrap(), files(2, 20));
+        vault
+    };
+    assert_eq!(restore(&vault, one).unwrap(), files(1, 20));
+    drop(vault);
+    let vault = again();
+
+    // Nobody begins to rely on such a pack, so its chunks are sent again, and these are what is found then.
+    let healed = back_up(&vault, "b", &files(1, 20)).unwrap();
+    assert!(healed.stored_bytes > 20 * 100, "{healed:?}");
+    vault.rebuild_index(&mut on).unwrap();
+    drop(vault);
+    storage.delete(&[pack]).unwrap();
+    again();
 }
 
 #[test]
