@@ -55,9 +55,9 @@ pub use session::{Session, SessionOptions, Trust};
 pub use snapshot::{Mode, RecordFault, Snapshot, Summary};
 pub use stamp::NoSnapshotId;
 pub use tree::{
-    Attribute, Content, Doubt, Entry, Fault, FileTime, Kind, List, Place, Shown, Stream, Streams, TreeError,
-    TreeReader, TreeSink, TreeWriteError, TreeWriter, Walk,
+    Attribute, Content, Doubt, Entry, Fault, FileTime, Kind, List, PagePlace, Place, Shown, Stream, Streams, TreeError,
+    TreeReader, TreeSink, TreeWriteError, TreeWriter, Unfit, Walk,
 };
 pub use upload::{Cancel, FileSource, Layout, ReadSource, UploadError, UploadOptions, UploadProgress};
 pub use vault::{Access, Hold, Listing, Size, Trouble, Vault};
-pub use writer::{Failure, Finished, SnapshotWriter, WriteError};
+pub use writer::{Failure, Finished, Refused, SnapshotWriter, WriteError};

@@ -1,14 +1,18 @@
 //! What a snapshot knows of each file. How entries become the streams *names* and *refs* stands in the README.
 
+mod check;
 mod entry;
 mod list;
 mod page;
+mod pages;
 mod reader;
 mod writer;
 
+pub use check::Unfit;
 pub(crate) use entry::{decode_root, encode_root};
 pub use list::List;
 pub(crate) use list::Listing;
+pub use pages::PagePlace;
 pub use reader::{Stream, Streams, TreeReader, Walk};
 pub use writer::{Shown, TreeSink, TreeWriteError, TreeWriter};
 

@@ -4,6 +4,7 @@
 //! are written in order once they are. So whatever the tree is, only what the threads are busy with is in memory.
 
 mod links;
+mod mend;
 mod sink;
 
 use crate::upload::{Block, End, Upload};
@@ -13,11 +14,11 @@ use crate::{
     UploadOptions,
 };
 use links::{Known, Link, Links};
+pub use mend::Refused;
 use sink::Sink;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the walker said that waits for files before it.
@@ -89,6 +90,7 @@ pub struct SnapshotWriter<R: Receiver, F> {
     links: Links,
     counts: Counts,
     failures: Vec<Failure<F>>,
+    refused: Vec<Refused>,
 }
 
 type Done<R> = Result<(), WriteError<<R as Receiver>::Error>>;
@@ -108,6 +110,7 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
             links: Links::default(),
             counts: Counts::default(),
             failures: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -135,6 +138,11 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
     /// Files that could not be read since the last call.
     pub fn failures(&mut self) -> Vec<Failure<F>> {
         std::mem::take(&mut self.failures)
+    }
+
+    /// What could not be written as it is since the last call: it is not in the snapshot, or without what is said to be wrong.
+    pub fn refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     /// What comes now is in this directory.
@@ -270,23 +278,26 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
             Step::Begin(name) => self.tree.begin_directory(&name),
             Step::End(entry) => {
                 self.counts.directories += 1;
-                self.tree.end_directory(&entry)
+                match self.mend(entry) {
+                    Some(entry) => self.tree.end_directory(&entry),
+                    None => return Ok(()),
+                }
             }
-            Step::Other(entry) => return self.write(&entry),
+            Step::Other(entry) => return self.write(entry),
             Step::Known(entry) => {
                 if let (Kind::File(content), Some(basis)) = (&entry.kind, &mut self.basis) {
                     basis.ids(content, |ids| self.tree.refs(ids).map_err(tree_error))?;
                 }
-                return self.write(&entry);
+                return self.write(entry);
             }
             Step::Linked(mut entry, link) => {
                 if let Some(Known::Read(content, ids)) = self.links.get(&link) {
                     self.tree.refs(ids).map_err(tree_error)?;
                     entry.kind = Kind::File(content.clone());
                 }
-                return self.write(&entry);
+                return self.write(entry);
             }
-            Step::File(entry) => return self.write(&entry),
+            Step::File(entry) => return self.write(entry),
         }
         .map_err(tree_error)
     }
@@ -342,18 +353,7 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
             };
             self.links.settle(link, content.filter(|_| !vanished));
         }
-        if vanished { Ok(()) } else { self.write(&entry) }
-    }
-
-    fn write(&mut self, entry: &Entry) -> Done<R> {
-        self.counts.files += 1;
-        if let Kind::File(content) = &entry.kind {
-            let bytes = content.chunks.iter().map(|length| u64::from(*length)).sum();
-            self.counts.logical_bytes += bytes;
-            self.upload.link().progress.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        self.upload.link().progress.files.fetch_add(1, Ordering::Relaxed);
-        self.tree.entry(entry).map_err(tree_error)
+        if vanished { Ok(()) } else { self.write(entry) }
     }
 }
 

@@ -39,7 +39,8 @@ impl Directory {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let root = fs::open(path, flags, Mode::empty())
             .map_err(|e| StorageError::from_io(Action::Read, path.display().to_string(), e.into()))?;
-        let path = path.to_owned();
+        // For messages only, which are read elsewhere than here.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Directory { shared: Arc::new(Shared { path, root, folders: Mutex::default() }) })
     }
 

@@ -1,16 +1,17 @@
 //! The entries of one directory, page by page.
 
 use super::entry::{Around, Before, decode};
+use super::pages::PagePlace;
 use super::reader::{Page, Streams, TreeReader};
 use super::{Entry, Fault, Place, TreeError};
 use crate::varint::Cursor;
 use std::sync::Arc;
 
 /// Pages of one directory: more than 500 million entries.
-const MOST_PAGES: usize = 1 << 20;
+pub(super) const MOST_PAGES: usize = 1 << 20;
 
 /// Where a page is and how many ids are before its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
     pub page: u64,
     pub refs: u64,
@@ -58,6 +59,18 @@ impl Listing {
             spot = Spot { page, refs };
         }
         Ok(Listing { spots, current: None, last: Vec::new(), floor: place.floor })
+    }
+
+    /// One page alone.
+    pub(super) fn of_page(page: PagePlace) -> Listing {
+        Listing { spots: vec![page.spot], current: None, last: Vec::new(), floor: page.floor }
+    }
+
+    /// The pages to come.
+    pub(super) fn pages(&self) -> Vec<PagePlace> {
+        let mut floor = self.floor;
+        let place = |spot: &Spot| PagePlace { spot: *spot, floor: std::mem::replace(&mut floor, spot.page + 1) };
+        self.spots.iter().rev().map(place).collect()
     }
 
     pub(crate) fn next<S: Streams>(&mut self, reader: &TreeReader<S>) -> Result<Option<Entry>, TreeError> {

@@ -195,10 +195,16 @@ impl<S: Streams> TreeReader<S> {
 
     /// The head of a page, of which nothing else is wanted yet.
     pub(super) fn head(&self, spot: Spot) -> Result<Head, TreeError> {
+        Ok(self.measure(spot)?.0)
+    }
+
+    /// The head of a page, and how long the whole page is.
+    pub(super) fn measure(&self, spot: Spot) -> Result<(Head, usize), TreeError> {
         if let Some(page) = self.cache.lock().iter().find(|page| page.start == spot.page) {
-            return Ok(page.head);
+            return Ok((page.head, page.bytes.len()));
         }
-        Ok(self.read_start(spot.page, HEAD_BYTES as u64)?.1)
+        let (_, head, end, _) = self.read_start(spot.page, HEAD_BYTES as u64)?;
+        Ok((head, end))
     }
 
     fn read_page(&self, start: u64) -> Result<Page, TreeError> {

@@ -345,3 +345,50 @@ fn the_example_in_the_readme_is_what_is_written_and_read() {
     let memory = Memory { names: example(), refs: reader.streams().refs.clone() };
     assert_eq!(read(&TreeReader::new(memory, 4, 0), reader.root()), model);
 }
+
+#[test]
+fn ids_of_a_file_that_does_not_come_belong_to_nobody() {
+    let many: Vec<ChunkId> = (0..70_000).map(id).collect();
+    for (before, lost) in [(0, 3), (2, 3), (0, 70_000), (2, 70_000)] {
+        let mut writer = TreeWriter::new(Memory::default());
+        let file = |name: String, chunks| {
+            let content = Content { size: chunks, chunks: vec![1; chunks as usize], ..Content::default() };
+            entry(name.as_bytes(), Kind::File(content))
+        };
+        let mut model = Model::default();
+        for number in 0..before {
+            let entry = file(format!("a{number}"), 2);
+            writer.refs(&ids(&entry)).unwrap();
+            writer.entry(&entry).unwrap();
+            model.0.insert(entry.name.clone(), (entry, None));
+        }
+        many[..lost].chunks(1000).for_each(|some| writer.refs(some).unwrap());
+        writer.abandon().unwrap();
+        for number in 0..3 {
+            let entry = file(format!("z{number}"), 3);
+            writer.refs(&ids(&entry)).unwrap();
+            writer.entry(&entry).unwrap();
+            model.0.insert(entry.name.clone(), (entry, None));
+        }
+        let (memory, root) = writer.finish().unwrap();
+        let reader = TreeReader::new(memory, root.page, root.refs);
+        assert_eq!(read(&reader, reader.root()), model, "{before} {lost}");
+    }
+}
+
+#[test]
+fn entries_are_read_again_by_where_their_page_is() {
+    let leaf = |number: u64| (format!("{number:06}").into_bytes(), (entry(b"", Kind::Fifo), None));
+    let model = named(Model((0..20_000).map(leaf).collect()));
+    let reader = written(&model);
+    let pages = reader.pages(reader.root()).unwrap();
+    assert!(pages.len() > 4);
+    let mut names = Vec::new();
+    for page in pages.iter().rev() {
+        let entries = reader.entries(*page, 4096, 1 << 20).unwrap().unwrap();
+        assert!(reader.entries(*page, entries.len() - 1, 1 << 20).unwrap().is_none());
+        assert!(reader.entries(*page, 4096, 1000).unwrap().is_none());
+        names.splice(0..0, entries.into_iter().map(|entry| entry.name));
+    }
+    assert_eq!(names, model.0.into_keys().collect::<Vec<_>>());
+}

@@ -4,14 +4,17 @@
 //! large together, a page is written before its time; so memory stays bounded however deep and wide a tree is.
 
 use super::entry::{Before, encode, is_name};
-use super::page::{FULL_BYTES, FULL_ENTRIES, Head, MANY_ENTRIES, MOST_BYTES, ends_page};
-use super::{Entry, Kind, Place};
+use super::list::MOST_PAGES;
+use super::page::{FULL_BYTES, FULL_ENTRIES, Head, MANY_ENTRIES, ends_page};
+use super::{Entry, Kind, Place, Unfit};
 use crate::ChunkId;
 use crate::varint::put;
 use std::fmt;
 
 /// Bytes of the unfinished pages of all open directories together.
 const KEPT: usize = 4 << 20;
+/// Pages of a directory that may end before their time: a reader takes no more than [`MOST_PAGES`].
+const EARLY_PAGES: usize = MOST_PAGES / 2;
 /// Ids that a page keeps; beyond them they are written, and the page with the entry they belong to.
 const KEPT_IDS: usize = 32 << 10;
 
@@ -41,8 +44,10 @@ pub enum TreeWriteError<E: std::error::Error + 'static> {
     Unbalanced(Shown),
     #[error("{0} has more or fewer chunks than were handed in")]
     Refs(Shown),
-    #[error("{0} is too large for a snapshot")]
-    Size(Shown),
+    #[error("{name} is not as a reader would take it: {unfit}")]
+    Unfit { name: Shown, unfit: Unfit },
+    #[error("{0} comes after more entries than a directory of a snapshot can have")]
+    TooMany(Shown),
 }
 
 /// A name as messages show it.
@@ -72,6 +77,7 @@ struct Open {
     /// Where its refs begin, once some of them are written.
     spilled: Option<u64>,
     page: Option<Place>,
+    pages: usize,
 }
 
 pub struct TreeWriter<S: TreeSink> {
@@ -104,7 +110,8 @@ impl<S: TreeSink> TreeWriter<S> {
     pub fn begin_directory(&mut self, name: &[u8]) -> Done<S> {
         self.check(name)?;
         // Before anything below the new directory is written: no page of ours may lie among its pages.
-        if self.kept + self.innermost().body.len() > KEPT && self.innermost().entries > 0 {
+        let is_due = self.kept + self.innermost().body.len() > KEPT && self.innermost().pages < EARLY_PAGES;
+        if is_due && self.innermost().entries > 0 {
             self.flush()?;
         }
         self.kept += self.innermost().body.len();
@@ -127,6 +134,32 @@ impl<S: TreeSink> TreeWriter<S> {
             open.refs.clear();
         }
         Ok(())
+    }
+
+    /// The ids since the last entry belong to no file: its entry does not come.
+    ///
+    /// # Errors
+    /// The sink fails.
+    pub fn abandon(&mut self) -> Done<S> {
+        let open = self.innermost_mut();
+        let fresh = usize::try_from(std::mem::take(&mut open.fresh)).unwrap_or(usize::MAX);
+        let were_written = fresh > open.refs.len();
+        open.refs.truncate(open.refs.len().saturating_sub(fresh));
+        match were_written {
+            false => Ok(()),
+            // The next page begins after those that were written.
+            true if open.entries > 0 => self.flush(),
+            true => {
+                open.spilled = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// The names of the open directories, from the root on, and of something in the innermost.
+    pub fn path(&self, name: &[u8]) -> Vec<u8> {
+        let names = self.open.iter().skip(1).map(|open| open.name.as_slice()).chain([name]);
+        names.collect::<Vec<_>>().join(&b'/')
     }
 
     /// Something that is no directory.
@@ -192,15 +225,19 @@ impl<S: TreeSink> TreeWriter<S> {
     }
 
     fn push(&mut self, entry: &Entry, place: Option<Place>) -> Done<S> {
+        let name = || Shown(entry.name.clone());
+        if let Some(unfit) = entry.unfit() {
+            return Err(TreeWriteError::Unfit { name: name(), unfit });
+        }
         let open = self.innermost_mut();
+        if open.pages >= MOST_PAGES {
+            return Err(TreeWriteError::TooMany(name()));
+        }
         encode(entry, &mut open.before, &mut open.body);
         open.places.extend(place.map(|place| (open.body.len(), place)));
         open.entries += 1;
         open.last.clear();
         open.last.extend_from_slice(&entry.name);
-        if open.body.len() > MOST_BYTES - FULL_BYTES {
-            return Err(TreeWriteError::Size(Shown(entry.name.clone())));
-        }
         let is_full = open.body.len() >= FULL_BYTES
             || open.entries >= FULL_ENTRIES
             || open.spilled.is_some()
@@ -243,6 +280,7 @@ impl<S: TreeSink> TreeWriter<S> {
         let bytes = head.encode(&body);
         self.names += bytes.len() as u64;
         open.page = Some(Place { page, refs, floor: 0 });
+        open.pages += 1;
         open.body.clear();
         open.entries = 0;
         open.before = Before::default();

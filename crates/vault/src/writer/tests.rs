@@ -1,11 +1,12 @@
 mod keeper;
+mod refused;
 
 use super::*;
 use crate::{Attribute, DomainSecret, Layout};
 use keeper::{Bytes, Full, Keeper};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file in memory, with a hole after its bytes.
 #[derive(Clone, Debug, PartialEq)]
