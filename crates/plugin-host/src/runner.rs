@@ -4,6 +4,7 @@
 //! the plugin says is judged by the host.
 
 mod landlock;
+mod owner;
 mod sandbox;
 mod seccomp;
 mod socket;

@@ -1,7 +1,7 @@
 //! Confines the runner to what its plugin needs, while there is one thread and nothing of the plugin is loaded:
 //! limits, account, capabilities, landlock, seccomp. It reports what was in effect, not what was asked for.
 
-use super::{failed, landlock, seccomp};
+use super::{failed, landlock, owner, seccomp};
 use crate::Sandbox;
 use crate::wire::{Failed, Setup};
 use rustix::process::{Resource, Rlimit, Signal};
@@ -78,7 +78,7 @@ fn files(setup: &Setup, owner: Option<&Account>) -> Result<(), Failed> {
     let Some(files) = &setup.files else { return Ok(()) };
     let enter = || -> std::io::Result<()> {
         if let Some(owner) = owner {
-            std::os::unix::fs::chown(files, Some(owner.uid), Some(owner.gid))?;
+            owner::give(files, owner.uid, owner.gid)?;
         }
         std::env::set_current_dir(files)
     };
