@@ -9,9 +9,9 @@ mod opened;
 mod read;
 mod receive;
 
-pub(crate) use faults::fault_of;
+pub(crate) use faults::{Said, fault_of, said};
 pub(crate) use last::watch;
-pub(crate) use opened::{make, open, password, reading};
+pub(crate) use opened::{make, open, password, reading, vault_folder};
 pub(crate) use read::find;
 
 use crate::wire::{READ, RECEIVE};

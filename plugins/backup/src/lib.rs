@@ -8,6 +8,7 @@ mod daily;
 pub mod files;
 mod keeper;
 mod look;
+mod mount;
 mod prune;
 mod remote;
 mod restore;
@@ -21,7 +22,8 @@ use rows::{File, Last, Snapshot};
 use sdk::prelude::*;
 use sdk::schema::{CliHints, Command, Empty, Mode, View};
 
-/// On a machine it reads every file, and writes back those that are restored, as whom they belonged to.
+/// On a machine it reads every file, and writes back those that are restored, as whom they belonged to. `CAP_SYS_ADMIN` is for
+/// attributes `trusted.*` and labels `security.*` alone: without it they are neither seen nor set.
 fn needs() -> Needs {
     let capabilities = [
         "CAP_CHOWN",
@@ -83,6 +85,13 @@ fn of_the_vault(app: App) -> App {
             let text = "Makes an empty vault, and the sheet that opens it when all else is lost.";
             on_vault(command, "archive", Effect::Write, text);
             command.modes = vec![Mode::Standalone];
+        })
+        .command("mount", "Show snapshots as folders", mount::mount)
+        .command_options(|command| {
+            let text = "Shows every snapshot as a folder, read-only, until it is ended.";
+            on_vault(command, "folder", Effect::Read, text);
+            command.modes = vec![Mode::Standalone];
+            command.cli = Some(CliHints { positional: vec!["mountpoint".to_owned()], ..CliHints::default() });
         })
         .command("stats", "Show the size of the vault", care::stats)
         .command_options(|command| {

@@ -25,30 +25,34 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The module by itself, with a vault of its own.
-struct Alone {
+pub(crate) struct Alone {
     folder: TempDir,
 }
 
 impl Alone {
-    fn new() -> Result<Alone> {
+    pub(crate) fn new() -> Result<Alone> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("password"), "correct horse battery staple\n")?;
         Ok(Alone { folder })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn output(&self, words: &[&str]) -> Result<Output> {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let library = process::built().join("libbackup.so");
         let mut command = Command::new(process::program("bailiwick"));
         command.args(["module", "run"]).arg(library).args(words).env("BAILIWICK_STATE", self.path("state"));
         command.arg("--vault").arg(self.path("vault")).arg("--password-file").arg(self.path("password"));
-        Ok(command.output()?)
+        command
     }
 
-    fn run(&self, words: &[&str]) -> Result<Value> {
+    pub(crate) fn output(&self, words: &[&str]) -> Result<Output> {
+        Ok(self.command(words).output()?)
+    }
+
+    pub(crate) fn run(&self, words: &[&str]) -> Result<Value> {
         let words = [words, &["-o", "json"]].concat();
         let output = self.output(&words)?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -10,6 +10,7 @@ mod first_screen;
 mod install;
 mod jobs;
 mod machines;
+mod mount;
 mod operators;
 mod plugins;
 mod standalone;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         surface::cases(),
         standalone::cases(),
         backup::cases(),
+        mount::cases(),
         audit::cases(),
         operators::cases(),
         bad_input::cases(),

@@ -1,8 +1,9 @@
 //! Whether two trees are the same: by what the system says of each name, and by what other programs make of them.
 
-use crate::kit::{is_root, run};
+use crate::{is_root, run};
 use rustix::fs::{FileType, Stat};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -10,29 +11,57 @@ use std::process::{Command, Stdio};
 
 /// What has to be the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Same {
+pub enum Same {
     Everything,
     /// All but owners, and bits and attributes that only root may set.
     WhatAnybodyMay,
 }
 
-/// One name, in words that are easily compared.
-fn describe(path: &Path, stat: &Stat, links: &mut HashMap<(u64, u64), PathBuf>, relative: &Path, same: Same) -> String {
+/// What is known of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub kind: FileType,
+    pub mode: u32,
+    /// The first name of the same file.
+    pub first: PathBuf,
+    /// Where it counts.
+    pub owner: Option<(u32, u32)>,
+    /// Seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// Size and hash, target, or number of the device.
+    pub what: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Named { kind, mode, first, owner, modified: (seconds, nanoseconds), what, attributes } = self;
+        write!(f, "{kind:?} {mode:o}, first name {}, ", first.display())?;
+        if let Some((user, group)) = owner {
+            write!(f, "owner {user}:{group}, ")?;
+        }
+        write!(f, "modified {seconds}.{nanoseconds:09}, {what}, {attributes:?}")
+    }
+}
+
+fn look(path: &Path, stat: &Stat, links: &mut HashMap<(u64, u64), PathBuf>, relative: &Path, same: Same) -> Named {
     let kind = FileType::from_raw_mode(stat.st_mode);
     let first = links.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| relative.to_path_buf());
-    let mut words = vec![format!("{kind:?} {:o}", stat.st_mode & 0o7777), format!("linked to {}", first.display())];
-    if same == Same::Everything {
-        words.push(format!("owner {}:{}", stat.st_uid, stat.st_gid));
+    let what = match kind {
+        FileType::RegularFile => format!("size {} hash {:x}", stat.st_size, hash(path, stat)),
+        FileType::Symlink => format!("to {:?}", fs::read_link(path).unwrap()),
+        FileType::CharacterDevice | FileType::BlockDevice => format!("device {:x}", stat.st_rdev),
+        _ => String::new(),
+    };
+    Named {
+        kind,
+        mode: stat.st_mode & 0o7777,
+        first: first.clone(),
+        owner: (same == Same::Everything).then_some((stat.st_uid, stat.st_gid)),
+        modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
+        what,
+        attributes: attributes(path, same),
     }
-    words.push(format!("modified {}.{:09}", stat.st_mtime, stat.st_mtime_nsec));
-    match kind {
-        FileType::RegularFile => words.push(format!("size {} hash {}", stat.st_size, hash(path, stat))),
-        FileType::Symlink => words.push(format!("to {:?}", fs::read_link(path).unwrap())),
-        FileType::CharacterDevice | FileType::BlockDevice => words.push(format!("device {:x}", stat.st_rdev)),
-        _ => {}
-    }
-    words.push(format!("{:?}", attributes(path, same)));
-    words.join(", ")
 }
 
 /// Of a sparse file, of what lies in it and where.
@@ -73,15 +102,21 @@ fn attributes(path: &Path, same: Same) -> BTreeMap<String, String> {
     attributes
 }
 
+/// Every name below a folder.
+pub type Names = BTreeMap<PathBuf, Named>;
+
 /// Every name below `root` with what is known of it, and the blocks that its files take.
-pub(crate) fn list(root: &Path, same: Same) -> (BTreeMap<PathBuf, String>, u64) {
+///
+/// # Panics
+/// Something cannot be read.
+pub fn list(root: &Path, same: Same) -> (Names, u64) {
     let (mut listed, mut links, mut blocks) = (BTreeMap::new(), HashMap::new(), 0);
     let mut todo = vec![PathBuf::new()];
     while let Some(relative) = todo.pop() {
         let path = if relative.as_os_str().is_empty() { root.to_path_buf() } else { root.join(&relative) };
         let stat = rustix::fs::lstat(&path).unwrap();
         // A folder's links are those in it, and its size is its file system's affair.
-        listed.insert(relative.clone(), describe(&path, &stat, &mut links, &relative, same));
+        listed.insert(relative.clone(), look(&path, &stat, &mut links, &relative, same));
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 let Ok(entries) = fs::read_dir(&path) else { continue };
@@ -97,27 +132,39 @@ pub(crate) fn list(root: &Path, same: Same) -> (BTreeMap<PathBuf, String>, u64) 
     (listed, blocks)
 }
 
-/// Compares two trees by what the system says of every name in them.
-#[track_caller]
-pub(crate) fn ourselves(original: &Path, copy: &Path, same: Same) {
-    let ((was, blocks_were), (is, blocks_are)) = (list(original, same), list(copy, same));
+/// In what two trees differ.
+pub fn differences(was: &Names, is: &Names) -> Vec<String> {
     let mut differences = Vec::new();
-    for (path, word) in &was {
+    for (path, named) in was {
         match is.get(path) {
-            None => differences.push(format!("{path:?} is missing: {word}")),
-            Some(other) if other != word => differences.push(format!("{path:?}\n  was {word}\n  is  {other}")),
+            None => differences.push(format!("{path:?} is missing: {named}")),
+            Some(other) if other != named => differences.push(format!("{path:?}\n  was {named}\n  is  {other}")),
             Some(_) => {}
         }
     }
     differences.extend(is.keys().filter(|path| !was.contains_key(*path)).map(|path| format!("{path:?} is new")));
+    differences
+}
+
+/// Compares two trees by what the system says of every name in them.
+///
+/// # Panics
+/// They differ.
+#[track_caller]
+pub fn ourselves(original: &Path, copy: &Path, same: Same) {
+    let ((was, blocks_were), (is, blocks_are)) = (list(original, same), list(copy, same));
+    let differences = differences(&was, &is);
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
     // A file system may lay out the same extents a little differently.
     assert!(blocks_are <= blocks_were + blocks_were / 50 + 64, "{blocks_are} blocks instead of {blocks_were}");
 }
 
 /// Compares two trees by programs that others wrote.
+///
+/// # Panics
+/// One of them finds a difference, or is not there.
 #[track_caller]
-pub(crate) fn programs(original: &Path, copy: &Path) {
+pub fn programs(original: &Path, copy: &Path) {
     let mut slashed = original.as_os_str().to_owned();
     slashed.push("/");
     let options = ["-nacAXH", "--delete", "--itemize-changes", "--numeric-ids"];

@@ -1,9 +1,6 @@
-//! The nasty tree: everything a file system can hold, made for real, backed up, restored, and compared by programs that others
-//! wrote and by our own eyes.
+//! The nasty tree: everything a file system can hold, made for real.
 
-use crate::compare::{self, Same};
-use crate::kit::{self, Store, run};
-use backup::files::restore::{Conflict, RestoreOptions};
+use crate::{is_root, run};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -14,15 +11,18 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A tree that is being made, with what could not be made here and why.
-pub(crate) struct Nasty {
-    pub(crate) root: PathBuf,
-    missing: Vec<String>,
+/// A tree, with what could not be made here and why.
+pub struct Nasty {
+    pub root: PathBuf,
+    pub missing: Vec<String>,
 }
 
 impl Nasty {
     /// Makes it in a new folder.
-    pub(crate) fn make(root: PathBuf) -> Nasty {
+    ///
+    /// # Panics
+    /// Something that anybody may make cannot be made.
+    pub fn make(root: PathBuf) -> Nasty {
         fs::create_dir(&root).unwrap();
         let mut nasty = Nasty { root, missing: Vec::new() };
         nasty.contents();
@@ -45,7 +45,7 @@ impl Nasty {
     fn allowed<T>(&mut self, what: &str, result: Result<T, Errno>) {
         match result {
             Ok(_) => {}
-            Err(error @ (Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP)) if !kit::is_root() => {
+            Err(error @ (Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP)) if !is_root() => {
                 self.missing.push(format!("{what}: {error}"));
             }
             Err(error) => panic!("{what}: {error}"),
@@ -253,18 +253,22 @@ impl Nasty {
     }
 }
 
-pub(crate) fn chmod(path: &Path, mode: u32) {
+/// # Panics
+/// It cannot be changed.
+pub fn chmod(path: &Path, mode: u32) {
     rustix::fs::chmod(path, Mode::from_raw_mode(mode)).unwrap();
 }
 
-pub(crate) fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
+/// # Panics
+/// It cannot be changed.
+pub fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
     let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
     let times = Timestamps { last_access: time, last_modification: time };
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
 /// Bytes that nobody can compress, the same for each length.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
     let mut next = || {
         state ^= state << 13;
@@ -278,39 +282,4 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
-}
-
-/// Where `path` of the machine is below `restored`.
-pub(crate) fn beneath(restored: &Path, path: &Path) -> PathBuf {
-    restored.join(path.strip_prefix("/").unwrap())
-}
-
-#[test]
-fn everything_comes_back_as_it_was() {
-    let work = tempfile::tempdir().unwrap();
-    let nasty = Nasty::make(work.path().join("nasty"));
-    let store = Store::new();
-    let backup = store.back_up(&nasty.root);
-    if kit::is_root() {
-        assert!(backup.problems.is_empty(), "{:#?}", backup.problems);
-    }
-    for missing in &nasty.missing {
-        kit::skip("a part of the nasty tree", missing);
-    }
-    let store = store.reopen();
-    let target = work.path().join("restored");
-    let outcome = store.restore(backup.id, &kit::into(&target));
-    outcome.assert_whole();
-    assert_eq!(outcome.restored.right, 0);
-    let copy = beneath(&target, &nasty.root);
-    let same = if kit::is_root() { Same::Everything } else { Same::WhatAnybodyMay };
-    compare::ourselves(&nasty.root, &copy, same);
-    compare::programs(&nasty.root, &copy);
-
-    // Once more over what is there: nothing is written again.
-    let again = RestoreOptions { conflict: Conflict::Overwrite, compare_content: true, ..kit::into(&target) };
-    let outcome = store.restore(backup.id, &again);
-    outcome.assert_whole();
-    assert_eq!((outcome.restored.files, outcome.restored.links, outcome.restored.others), (0, 0, 0));
-    compare::ourselves(&nasty.root, &copy, same);
 }

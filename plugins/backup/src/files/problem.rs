@@ -3,6 +3,7 @@
 use super::mounts::FileSystem;
 use rustix::io::Errno;
 use std::fmt::{self, Write as _};
+use vault::Unfit;
 
 /// Something about one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum Unread {
     Unreadable(#[source] Errno),
     #[error("its attribute `{}` cannot be read: {cause}", Shown(name))]
     Attribute { name: Vec<u8>, cause: Errno },
+    #[error("the file system says of it what cannot be: {0}")]
+    Unfit(#[source] Unfit),
     #[error("it changed while it was read")]
     Changed,
     #[error("it was moved while it was read; the rest of it was left out")]

@@ -187,7 +187,7 @@ impl<'a, R: Receiver + 'static> Walk<'a, R> {
         if selection.whole {
             // Nothing is above it.
             let _first = self.above.enter(look.identity(), 0);
-            self.walked.root = Some(self.root(&folder, &look));
+            self.walked.root = self.root(&folder, &look);
         }
         self.push(folder, look, None, selection.whole, Some(selection));
         while let Some(top) = self.stack.last_mut() {
@@ -215,7 +215,7 @@ impl<'a, R: Receiver + 'static> Walk<'a, R> {
         Ok(self.walked)
     }
 
-    fn root(&mut self, folder: &Folder, look: &Look) -> Entry {
+    fn root(&mut self, folder: &Folder, look: &Look) -> Option<Entry> {
         let mut root = look.entry(b"root", Kind::Directory(Place::default()));
         let read = attributes::read(Bearer::Name { folder: folder.open(), name: b"." });
         root.attributes = read.found;
@@ -223,6 +223,10 @@ impl<'a, R: Receiver + 'static> Walk<'a, R> {
             self.tell_of(&folder.trail, b"", Unread::Attribute { name, cause });
         }
         self.seen.entry(&root);
+        let (root, wrong) = root.mended();
+        for unfit in wrong {
+            self.tell_of(&folder.trail, b"", Unread::Unfit(unfit));
+        }
         root
     }
 
@@ -424,6 +428,9 @@ impl<'a, R: Receiver + 'static> Walk<'a, R> {
         for failure in self.writer.failures() {
             let problem = failure.source.about(file::unread(failure.error));
             self.tell(problem);
+        }
+        for refused in self.writer.refused() {
+            self.tell(Problem { path: [b"/", &refused.path[..]].concat(), what: Unread::Unfit(refused.unfit) });
         }
     }
 

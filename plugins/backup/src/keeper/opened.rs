@@ -91,15 +91,20 @@ fn make_folder(folder: &Path) -> Result<()> {
     })
 }
 
+/// The folder that the settings name, or the administrator's own.
+pub(crate) async fn vault_folder(ctx: &Ctx) -> Result<PathBuf> {
+    match ctx.settings::<Keeping>().await?.vault() {
+        Some(folder) => Ok(folder),
+        None if ctx.is_standalone() => {
+            Err(fault(Code::BadRequest, "It is not said which vault.").fix("Name its folder with --vault."))
+        }
+        None => Ok(ctx.files_dir().await?.join("vault")),
+    }
+}
+
 async fn way_of(ctx: &Ctx) -> Result<WayOf> {
     let settings: Keeping = ctx.settings().await?;
-    let folder = match settings.vault() {
-        Some(folder) => folder,
-        None if ctx.is_standalone() => {
-            return Err(fault(Code::BadRequest, "It is not said which vault.").fix("Name its folder with --vault."));
-        }
-        None => ctx.files_dir().await?.join("vault"),
-    };
+    let folder = vault_folder(ctx).await?;
     match settings.password_file() {
         Some(file) => {
             let way = WayIn::password(ctx.blocking(move || password(&file)).await?);

@@ -1,7 +1,6 @@
 //! Where something is there already: every rule, restores that were cut off, and choosing parts.
 
 use crate::kit::{self, Outcome, Store};
-use crate::nasty::{beneath, chmod, noise, set_time};
 use backup::files::restore::{
     Action, Conflict, Destination, RestoreError, RestoreOptions, Watch, WriteProblem, restore,
 };
@@ -12,6 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use trees::{beneath, chmod, noise, set_time};
 use vault::SnapshotId;
 
 struct Place {
@@ -79,7 +79,7 @@ fn overwriting_brings_back_what_was() {
     outcome.assert_whole();
     assert_eq!((outcome.restored.files, outcome.restored.right), (3, 1));
     assert_eq!(place.texts(), ["1", "22", "333"]);
-    crate::compare::ourselves(&place.original, &place.target, crate::compare::Same::Everything);
+    trees::compare::ourselves(&place.original, &place.target, trees::compare::Same::Everything);
 }
 
 #[test]
@@ -189,11 +189,11 @@ fn looking_first_writes_nothing() {
 
     let place = Place::changed();
     fs::remove_file(place.target.join("link")).unwrap();
-    let before = crate::compare::list(&place.target, crate::compare::Same::Everything);
+    let before = trees::compare::list(&place.target, trees::compare::Same::Everything);
     let expected =
         [("a/one", Action::Keep), ("a/two", Action::Replace), ("b/three", Action::Keep), ("link", Action::Create)];
     assert_eq!(place.plan(Conflict::KeepNewer), expected.map(|(path, action)| (path.into(), action)).into());
-    assert_eq!(crate::compare::list(&place.target, crate::compare::Same::Everything), before);
+    assert_eq!(trees::compare::list(&place.target, trees::compare::Same::Everything), before);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn parts_are_chosen_by_path_and_left_out_by_pattern() {
     let outcome = place.store.restore(place.id, &options);
     assert_eq!(outcome.told().len(), 1);
     assert!(outcome.told()[0].contains("/original/c: the snapshot holds nothing of this name"), "{:?}", outcome.told());
-    let listed = crate::compare::list(&place.target, crate::compare::Same::Everything).0;
+    let listed = trees::compare::list(&place.target, trees::compare::Same::Everything).0;
     let names: Vec<_> = listed.keys().filter_map(|path| path.to_str()).collect();
     assert_eq!(names, ["", "a", "a/two", "b", "b/three"]);
 
@@ -215,7 +215,7 @@ fn parts_are_chosen_by_path_and_left_out_by_pattern() {
         ..RestoreOptions::new(Destination::Into(into.clone()))
     };
     place.store.restore(place.id, &options).assert_whole();
-    let listed = crate::compare::list(&into, crate::compare::Same::Everything).0;
+    let listed = trees::compare::list(&into, trees::compare::Same::Everything).0;
     let names: Vec<_> = listed.keys().filter_map(|path| path.to_str()).collect();
     assert_eq!(names, ["", "a", "a/two", "link"]);
 
@@ -328,7 +328,7 @@ fn a_restore_that_is_killed_goes_on_where_it_was() {
     }
     assert!(run_again(&place).wait().unwrap().success());
     assert!(kills > 5, "only {kills} were killed");
-    crate::compare::ourselves(&original, &copy, crate::compare::Same::Everything);
+    trees::compare::ourselves(&original, &copy, trees::compare::Same::Everything);
 }
 
 fn run_again(place: &Path) -> std::process::Child {

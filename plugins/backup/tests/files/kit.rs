@@ -10,6 +10,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+pub(crate) use trees::{is_root, run};
 use vault::storage::Directory;
 use vault::{
     Access, Basis, Cost, Description, Finished, Mode, Reader, Session, SessionOptions, SnapshotId, SnapshotWriter,
@@ -165,19 +166,6 @@ impl Watch for Told {
     fn problem(&self, problem: WriteProblem) {
         self.problems.lock().unwrap().push(problem);
     }
-}
-
-/// Runs a program of the system that has to be there, and gives back what it prints.
-#[track_caller]
-pub(crate) fn run(command: &mut Command) -> Vec<u8> {
-    let output = command.env("LC_ALL", "C").output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let printed = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{}\n{printed}", output.status, output.stdout.escape_ascii());
-    output.stdout
-}
-
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 /// Says, to whoever counts tests, that one could not run here.

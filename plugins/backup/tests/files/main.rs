@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used)] // a test may stop at what it did not expect
 
-mod compare;
 mod conflicts;
 mod crafted;
 mod hostile;

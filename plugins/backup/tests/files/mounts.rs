@@ -1,8 +1,6 @@
 //! What is mounted where: which file systems are entered, loops of mounts, and trees deeper than any path.
 
-use crate::compare::{self, Same};
 use crate::kit::{self, Store, options, run};
-use crate::nasty::beneath;
 use backup::files::restore::{RestoreError, RestoreOptions};
 use backup::files::walk::WalkOptions;
 use rustix::fd::OwnedFd;
@@ -11,6 +9,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use trees::beneath;
+use trees::compare::{self, Same};
 
 const INSIDE: &str = "BAILIWICK_INSIDE_MOUNTS";
 
@@ -101,7 +101,7 @@ fn the_nasty_tree_survives_other_file_systems() {
     let work = tempfile::tempdir().unwrap();
     let (from, to) = (work.path().join("from"), work.path().join("to"));
     mount(&["-t", "tmpfs", "memory"], &from);
-    let nasty = crate::nasty::Nasty::make(from.join("nasty"));
+    let nasty = trees::Nasty::make(from.join("nasty"));
     let store = Store::new();
     let backup = store.back_up(&nasty.root);
     assert!(backup.problems.is_empty(), "{:#?}", backup.problems);
@@ -119,7 +119,7 @@ fn a_full_disk_ends_a_restore_and_room_lets_it_go_on() {
     let (root, small) = (work.path().join("root"), work.path().join("small"));
     fs::create_dir(&root).unwrap();
     for number in 0..40 {
-        fs::write(root.join(number.to_string()), crate::nasty::noise(100_000 + number)).unwrap();
+        fs::write(root.join(number.to_string()), trees::noise(100_000 + number)).unwrap();
     }
     let store = Store::new();
     let backup = store.back_up(&root);
@@ -234,7 +234,7 @@ fn a_machine_comes_back_with_its_root() {
     // Its temporary folder is not a part of it.
     mount(&["-t", "tmpfs", "memory"], &machine.join("tmp"));
     mount(&["-t", "proc", "proc"], &machine.join("proc"));
-    crate::nasty::set_time(&machine, 1_234_567_890, 12);
+    trees::set_time(&machine, 1_234_567_890, 12);
     let outside = fs::File::open("/").unwrap();
     rustix::process::chroot(&machine).unwrap();
     std::env::set_current_dir("/").unwrap();

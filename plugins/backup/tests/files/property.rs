@@ -1,8 +1,6 @@
 //! Random trees come back as they were, and so does what random changes make of them on top of an earlier backup.
 
-use crate::compare::{self, Same};
 use crate::kit::{self, Store, options};
-use crate::nasty::{beneath, chmod, noise, set_time};
 use backup::files::restore::{Conflict, RestoreOptions};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -11,6 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
+use trees::compare::{self, Same};
+use trees::{beneath, chmod, noise, set_time};
 
 #[derive(Clone, Debug)]
 enum Node {

@@ -1,7 +1,6 @@
 //! What of a machine is in a backup: paths, patterns, caches, and what an earlier backup saves.
 
 use crate::kit::{self, Backup, Store, options};
-use crate::nasty::{chmod, noise, set_time};
 use backup::files::restore::{Conflict, RestoreOptions};
 use backup::files::walk::{WalkError, WalkOptions};
 use backup::files::{Excludes, Severity};
@@ -9,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use trees::{chmod, noise, set_time};
 use vault::{Doubt, Kind};
 
 fn tree(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
@@ -104,7 +104,7 @@ fn what_did_not_change_is_not_read_again() {
     assert_eq!((second.finished.counts.files, second.finished.counts.files_read), (4, 2));
     let target = tempfile::tempdir().unwrap();
     store.restore(second.id, &kit::into(target.path())).assert_whole();
-    crate::compare::ourselves(&root, &crate::nasty::beneath(target.path(), &root), crate::compare::Same::Everything);
+    trees::compare::ourselves(&root, &trees::beneath(target.path(), &root), trees::compare::Same::Everything);
 }
 
 /// Somebody writes, replaces, shortens and deletes while everything is read.
@@ -149,7 +149,7 @@ fn what_changes_while_it_is_read_is_marked_and_the_rest_is_whole() {
     assert!(matches!(&log.kind, Kind::File(content) if content.doubt == Some(Doubt::Changed)));
     let target = tempfile::tempdir().unwrap();
     let outcome = store.restore(backup.id, &kit::into(target.path()));
-    let copy = crate::nasty::beneath(target.path(), &root);
+    let copy = trees::beneath(target.path(), &root);
     assert!(
         outcome
             .told()
@@ -160,7 +160,7 @@ fn what_changes_while_it_is_read_is_marked_and_the_rest_is_whole() {
     // What was there when it was opened is there now.
     let (was, is) = (fs::read(root.join("log")).unwrap(), fs::read(copy.join("log")).unwrap());
     assert!(is.len() >= 64 << 20 && was.starts_with(&is));
-    crate::compare::ourselves(&root.join("still"), &copy.join("still"), crate::compare::Same::Everything);
+    trees::compare::ourselves(&root.join("still"), &copy.join("still"), trees::compare::Same::Everything);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn what_may_not_be_read_is_told_and_never_replaces_what_is_there() {
     );
     assert!(backup.problems.iter().all(|problem| problem.what.severity() == Severity::Loss));
     let target = tempfile::tempdir().unwrap();
-    let copy = crate::nasty::beneath(target.path(), &root);
+    let copy = trees::beneath(target.path(), &root);
     let options = RestoreOptions { conflict: Conflict::Overwrite, ..kit::into(target.path()) };
     let never =
         format!("{}/secret: it could not be read when it was backed up: there is nothing to restore", root.display());
