@@ -2,7 +2,7 @@
 // columns that one module adds to another's type.
 
 import { isSortable } from './format';
-import type { Command, Field, Manifest, Type, View, ViewKind } from './schema';
+import type { Command, Field, Filter, Manifest, Offer, Type, View, ViewKind } from './schema';
 
 /** The core's own module, always first. */
 export const CORE = 'fleet';
@@ -39,6 +39,13 @@ export interface FoundCommand {
 export interface FoundType {
   id: string;
   type: Type;
+}
+
+export interface FoundOffer {
+  command: FoundCommand;
+  offer: Offer;
+  list: FoundView;
+  where: Filter[];
 }
 
 export interface Column {
@@ -99,6 +106,20 @@ export class Registry {
     const own = this.commands(rows === 'one' ? view.row : view.bulk, module);
     if (this.type(view.of, module)?.id !== MACHINE_TYPE) return own;
     return [...this.onMachines.filter((one) => !own.some((each) => each.id === one.id)), ...own];
+  }
+
+  /** Commands that are due for some rows, each with the list and the filters that find these rows: above a list of machines all,
+   *  above one of a module its own. */
+  offersOn({ view, module }: FoundView): FoundOffer[] {
+    const onMachines = this.type(view.of, module)?.id === MACHINE_TYPE;
+    return this.modules.filter((one) => onMachines || one.name === module).flatMap(({ name, manifest }) => (manifest.commands ?? []).flatMap((command) => {
+      const { offer, modes = [] } = command;
+      const list = offer && this.listOf(offer.of === undefined ? MACHINE_TYPE : this.type(offer.of, name)?.id);
+      if (!offer || !list || (modes.length > 0 && !modes.includes('managed')) || (offer.of === undefined && !onMachines)) return [];
+      const names = new Set(this.columnsOf(this.typeOf(list)!.id).map((one) => one.name));
+      const where = offer.where.map((one) => ({ ...one, field: names.has(`${name}:${one.field}`) ? `${name}:${one.field}` : one.field }));
+      return [{ command: { id: `${name}.${command.id}`, module: name, command }, offer, list, where }];
+    }));
   }
 
   type(id: string | undefined, from?: string): FoundType | undefined {

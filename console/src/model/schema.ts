@@ -118,6 +118,15 @@ export type Predicate =
 
 export type TargetKind = 'machine' | 'group' | 'administrator' | 'none';
 
+/** Rows for which a command is due. */
+export interface Offer {
+  of?: string;
+  where: Filter[];
+  text: string;
+  text_many: string;
+  input?: JsonObject;
+}
+
 export interface Command {
   id: string;
   title: string;
@@ -141,6 +150,7 @@ export interface Command {
   input?: InputSchema;
   output?: OutputSchema;
   bind?: Record<string, string>;
+  offer?: Offer;
 }
 
 export interface InputProperty {

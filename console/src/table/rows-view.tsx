@@ -19,6 +19,7 @@ import { Bulk } from './bulk';
 import { ACTIONS_WIDTH, fitting, NARROW, SELECT_WIDTH } from './columns';
 import { FilterChips } from './filters';
 import { Grid } from './grid';
+import { Offers } from './offers';
 import { RowMenu } from './row-menu';
 import { nextSort, useStart } from './start';
 import { Summary } from './summary';
@@ -89,6 +90,7 @@ export function RowsView({ found, place, setPlace, bound, heading, page, within,
   return (
     <div className={`rows-view ${embedded ? 'embedded' : ''}`}>
       {heading?.(<span className="head-count faint" aria-hidden="true">{total.data === undefined ? '' : count(total.data)}</span>)}
+      {!embedded && <Offers found={found} show={(where) => setPlace({ ...place, q: '', where })} />}
       {view.summary && !quiet && <Summary found={found} at={at} query={counting} place={place} setPlace={setPlace} columns={all} />}
       <Toolbar
         {...{ found, at, place, setPlace, all, columns, density, stacked, embedded, query }}

@@ -2,7 +2,7 @@
 
 mod views;
 
-use crate::{CONSOLE_VERSION, FEATURES, FieldType, Manifest, Type};
+use crate::{CONSOLE_VERSION, FEATURES, FieldType, Manifest, TargetKind, Type};
 use std::collections::BTreeSet;
 
 /// Sizes a manifest is held to, so that a hostile one cannot swamp a host or a console.
@@ -218,6 +218,22 @@ impl Check<'_> {
             }
             for id in command.preview.iter().chain(command.undo.iter()) {
                 self.own_command(&path, id);
+            }
+            if let Some(offer) = &command.offer {
+                self.require(
+                    offer.text_many.contains("{n}"),
+                    format!("{path}.offer.text_many"),
+                    "it says of how many, by {n}",
+                );
+                let fits = match &offer.of {
+                    None => command.target.on == TargetKind::Machine,
+                    Some(of) => command.target.on != TargetKind::Machine && self.manifest.type_of(of).is_some(),
+                };
+                self.require(
+                    fits && !offer.filters.is_empty(),
+                    format!("{path}.offer"),
+                    "a command is offered for some machines where it is run on them, otherwise for rows of an own type",
+                );
             }
         }
     }

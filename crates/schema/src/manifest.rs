@@ -433,6 +433,9 @@ pub struct Command {
     /// Input property → field of the row it is run on, `$key` for its key, `$params.<name>` for a param of the view.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub bind: IndexMap<String, String>,
+    /// What it is due for; it is offered while there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
     /// What an agent does with it when a crash or reboot cut it off.
     #[serde(default)]
     pub on_interrupt: OnInterrupt,
@@ -445,6 +448,25 @@ pub struct Command {
 
 fn empty_input() -> Value {
     serde_json::json!({"type": "object", "properties": {}})
+}
+
+/// Rows for which a command is due, and how that is said. It stands above lists of machines, and those of the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// The plugin's own type whose rows they are, for a command of the administrator; machines where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// What is so of all of them; of machines also by columns that the plugin adds to them.
+    #[serde(rename = "where")]
+    pub filters: Vec<crate::Filter>,
+    /// Of one of them; `{name}` stands for its label.
+    pub text: String,
+    /// Of several, with `{n}` in it.
+    pub text_many: String,
+    /// What the form begins with.
+    #[serde(default, skip_serializing_if = "Object::is_empty")]
+    pub input: Object,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

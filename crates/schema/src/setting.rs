@@ -44,6 +44,8 @@ pub enum Stricter {
     Higher,
     Fewer,
     More,
+    /// Of paths: each is one of those, or below one.
+    Beneath,
     #[serde(rename = "true")]
     On,
     #[serde(rename = "false")]
@@ -120,6 +122,7 @@ impl Stricter {
         match self {
             Stricter::Lower | Stricter::Higher => kind.is_number(),
             Stricter::Fewer | Stricter::More => is_list(kind) || kind == FieldType::Hours,
+            Stricter::Beneath => is_list(kind),
             Stricter::On | Stricter::Off => kind == FieldType::Bool,
         }
     }
@@ -130,6 +133,7 @@ impl Stricter {
             Stricter::Higher => value == than || at_most(than, value),
             Stricter::Fewer => within(value, than),
             Stricter::More => within(than, value),
+            Stricter::Beneath => beneath(value, than),
             Stricter::On => value == than || *value == Value::Bool(true),
             Stricter::Off => value == than || *value == Value::Bool(false),
         }
@@ -200,6 +204,23 @@ fn within(inner: &Value, outer: &Value) -> bool {
         },
         _ => inner == outer,
     }
+}
+
+/// Whether every path of the one list is in the other or below a path of it.
+fn beneath(inner: &Value, outer: &Value) -> bool {
+    let (Value::Array(inner), Value::Array(outer)) = (inner, outer) else { return inner == outer };
+    let is_beneath = |path: &str, above: &str| {
+        let is_plain = path.split('/').all(|name| name != "..");
+        let rest = path.strip_prefix(above.trim_end_matches('/'));
+        path == above || is_plain && rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let beneath_any = |path: &Value| {
+        outer.iter().any(|above| match (path.as_str(), above.as_str()) {
+            (Some(path), Some(above)) => is_beneath(path, above),
+            _ => path == above,
+        })
+    };
+    inner.iter().all(beneath_any)
 }
 
 fn union(one: Value, other: &Value) -> Value {

@@ -1,6 +1,6 @@
 //! Looking after a vault: make it, see how large it is, who gets in.
 
-use crate::keeper::{fault_of, make, open, reading};
+use crate::keeper::{fault_of, make, open, overview, reading};
 use sdk::prelude::*;
 use sdk::schema::Code;
 use sdk::schemars::JsonSchema;
@@ -10,7 +10,11 @@ use std::path::PathBuf;
 use vault::{Cost, OnDamage, Phase, Progress, RecoverySheet, ScrubReport, WayIn};
 
 /// Name of the way in by the sheet.
-const SHEET: &str = "recovery";
+pub(crate) const SHEET: &str = "recovery";
+
+/// Printed with the code.
+const HOW_TO_USE: &str = "With this code and the vault's folder alone everything can be restored: write the code into the first \
+                          line of a file, and run bailiwick-backup restore --vault FOLDER --password-file FILE.";
 
 /// A new vault.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,7 +24,9 @@ pub(crate) struct Made {
     /// Folder of the vault
     vault: String,
     /// Opens the vault when everything else is lost: print it and put it in a safe place
-    recovery_sheet: String,
+    recovery_sheet: Secret,
+    /// What to do with it then
+    how_to_use: String,
 }
 
 pub(crate) async fn init(ctx: Ctx, (): ()) -> Result<Made> {
@@ -34,7 +40,7 @@ pub(crate) async fn init(ctx: Ctx, (): ()) -> Result<Made> {
             Ok(code)
         })
         .await?;
-    Ok(Made { vault: folder.display().to_string(), recovery_sheet: code })
+    Ok(Made { vault: folder.display().to_string(), recovery_sheet: Secret(code), how_to_use: HOW_TO_USE.to_owned() })
 }
 
 #[derive(Args)]
@@ -190,12 +196,14 @@ pub(crate) struct Keys {
     /// Name and kind of each
     ways_in: Vec<String>,
     /// A new sheet: print it and put it in a safe place
-    recovery_sheet: Option<String>,
+    recovery_sheet: Option<Secret>,
+    /// What to do with it then
+    how_to_use: Option<String>,
 }
 
 pub(crate) async fn key(ctx: Ctx, args: Key) -> Result<Keys> {
     let vault = open(&ctx).await?;
-    ctx.blocking(move || {
+    let keys = ctx.blocking(move || {
         let mut recovery_sheet = None;
         match args.action {
             KeyAction::List => {}
@@ -206,7 +214,7 @@ pub(crate) async fn key(ctx: Ctx, args: Key) -> Result<Keys> {
             }
             KeyAction::NewSheet => {
                 let sheet = RecoverySheet::generate();
-                recovery_sheet = Some(sheet.print().to_string());
+                recovery_sheet = Some(Secret(sheet.print().to_string()));
                 let ways = vault.ways_in().map_err(fault_of)?;
                 if ways.iter().any(|slot| slot.name == SHEET) {
                     vault.remove_way_in(SHEET).map_err(fault_of)?;
@@ -218,9 +226,15 @@ pub(crate) async fn key(ctx: Ctx, args: Key) -> Result<Keys> {
             }
         }
         let ways = vault.ways_in().map_err(fault_of)?;
-        Ok(Keys { ways_in: ways.iter().map(|slot| format!("{} ({})", slot.name, slot.kind)).collect(), recovery_sheet })
-    })
-    .await
+        let how_to_use = recovery_sheet.as_ref().map(|_| HOW_TO_USE.to_owned());
+        let ways_in = ways.iter().map(|slot| format!("{} ({})", slot.name, slot.kind)).collect();
+        Ok(Keys { ways_in, recovery_sheet, how_to_use })
+    });
+    let keys = keys.await?;
+    if !ctx.is_standalone() {
+        overview::tell(&ctx).await?;
+    }
+    Ok(keys)
 }
 
 fn missing(field: &str) -> sdk::Fault {

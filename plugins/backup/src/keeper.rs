@@ -6,6 +6,7 @@
 mod faults;
 mod last;
 mod opened;
+pub(crate) mod overview;
 mod read;
 mod receive;
 

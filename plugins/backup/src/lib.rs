@@ -5,6 +5,7 @@
 
 mod care;
 mod daily;
+mod drill;
 pub mod files;
 mod keeper;
 mod look;
@@ -18,9 +19,9 @@ mod run;
 mod settings;
 mod wire;
 
-use rows::{File, Last, Snapshot};
+use rows::{Drill, File, Last, Snapshot, VaultState};
 use sdk::prelude::*;
-use sdk::schema::{CliHints, Command, Empty, Mode, View};
+use sdk::schema::{CliHints, Command, Empty, Filter, Mode, Object, Offer, Op, View};
 
 /// On a machine it reads every file, and writes back those that are restored, as whom they belonged to. `CAP_SYS_ADMIN` is for
 /// attributes `trusted.*` and labels `security.*` alone: without it they are neither seen nor set.
@@ -59,6 +60,10 @@ fn long(command: &mut Command) {
     command.on_interrupt = OnInterrupt::Rerun;
 }
 
+fn filter(field: &str, value: &str) -> Filter {
+    Filter { field: field.to_owned(), op: Op::Eq, value: json!(value) }
+}
+
 fn of_machines(app: App) -> App {
     app.command("run", "Back up now", run::run)
         .command_options(|command| {
@@ -67,6 +72,13 @@ fn of_machines(app: App) -> App {
             command.icon = Some("archive".to_owned());
             command.effect = Effect::Write;
             command.cli = Some(CliHints { positional: vec!["path".to_owned()], ..CliHints::default() });
+            command.offer = Some(Offer {
+                of: None,
+                filters: vec![filter("backup_status", "never"), filter("status", "online")],
+                text: "{name} was never backed up.".to_owned(),
+                text_many: "{n} machines were never backed up.".to_owned(),
+                input: Object::new(),
+            });
             long(command);
         })
         .command("restore", "Restore", restore::restore)
@@ -102,6 +114,27 @@ fn of_the_vault(app: App) -> App {
             let text = "Lists the ways into the vault, adds one or removes one.";
             on_vault(command, "key", Effect::Destroy, text);
             command.cli = Some(CliHints { positional: vec!["action".to_owned()], ..CliHints::default() });
+            command.offer = Some(Offer {
+                of: Some("vault".to_owned()),
+                filters: vec![filter("state", "no_sheet")],
+                text: "There is no recovery sheet yet: if this administrator is lost, so are its backups.".to_owned(),
+                text_many: "{n} vaults have no recovery sheet yet.".to_owned(),
+                input: Object::from_iter([("action".to_owned(), json!("new_sheet"))]),
+            });
+        })
+        .command("drill", "Try the recovery sheet", drill::drill)
+        .command_options(|command| {
+            let text = "Opens the vault with nothing but the code on the recovery sheet, and reads files back.";
+            on_vault(command, "shield", Effect::Read, text);
+            command.permission = Some("run".to_owned());
+            command.progress = true;
+            command.offer = Some(Offer {
+                of: Some("vault".to_owned()),
+                filters: vec![filter("state", "drill_due")],
+                text: "It is time to try the recovery sheet of {name}.".to_owned(),
+                text_many: "It is time to try the recovery sheets of {n} vaults.".to_owned(),
+                input: Object::new(),
+            });
         })
         .command("verify", "Verify the vault", care::verify)
         .command_options(|command| {
@@ -163,6 +196,11 @@ pub fn app() -> App {
         })
         .list::<File, _, _>(AnsweredBy::Administrator, look::files)
         .view(files_view())
+        .stored::<VaultState>()
+        .table("Vaults")
+        .stored::<Drill>()
+        .table("Recovery drills")
+        .view_options(|view| view.sort = vec!["-time".to_owned()])
         .extend::<Last>("fleet.machine");
     settings::declare(of_the_vault(of_machines(app)))
 }

@@ -87,6 +87,67 @@ pub(crate) struct File {
     pub(crate) doubt: Option<String>,
 }
 
+/// The vault, and whether it could be recovered after the loss of everything else.
+#[derive(Clone, Debug, PartialEq, Row)]
+#[row(
+    name = "vault",
+    title = "Vault",
+    plural = "Vaults",
+    scope = "site",
+    label = "folder",
+    status = "state",
+    icon = "archive"
+)]
+pub(crate) struct VaultState {
+    #[key]
+    #[field(type = "path", priority = 1)]
+    pub(crate) folder: String,
+    #[field(
+        type = "status",
+        priority = 1,
+        values(
+            ready("Ready", Success),
+            no_sheet("No recovery sheet", Danger),
+            drill_due("Recovery drill is due", Warning)
+        )
+    )]
+    pub(crate) state: String,
+    #[field(priority = 2)]
+    pub(crate) machines: u64,
+    #[field(priority = 2)]
+    pub(crate) snapshots: u64,
+    /// Bytes of all files in all snapshots
+    #[field(title = "Backed up", priority = 1)]
+    pub(crate) logical_bytes: Bytes,
+    /// Bytes on the disk
+    #[field(title = "On disk", priority = 1)]
+    pub(crate) physical_bytes: Bytes,
+    /// When the recovery sheet was last shown to open the vault
+    #[field(priority = 2)]
+    pub(crate) last_drill: Option<Time>,
+}
+
+/// A try to read the vault with the recovery sheet alone.
+#[derive(Clone, Debug, PartialEq, Row)]
+#[row(name = "drill", title = "Recovery drill", scope = "site", label = "time", status = "outcome", icon = "shield")]
+pub(crate) struct Drill {
+    #[key]
+    #[field(priority = 1, sort)]
+    pub(crate) time: Time,
+    #[field(type = "status", priority = 1, facet, values(passed("Passed", Success), failed("Failed", Danger)))]
+    pub(crate) outcome: String,
+    /// Machines' sets of files that were tried
+    #[field(priority = 2)]
+    pub(crate) sets: u64,
+    /// Files that were read back
+    #[field(priority = 2)]
+    pub(crate) files: u64,
+    #[field(priority = 2)]
+    pub(crate) bytes: Bytes,
+    #[field(priority = 2)]
+    pub(crate) problem: Option<String>,
+}
+
 /// The last backup of a machine, as columns of the Machines screen.
 #[derive(Clone, Debug, PartialEq, Row)]
 #[row(name = "last", title = "Last backup", label = "last_backup", status = "backup_status")]

@@ -4,12 +4,12 @@ use crate::files::walk::{MachineFile, WalkError, WalkOptions, Walked, walk};
 use crate::files::{Excludes, ReadProblem, Severity};
 use crate::remote::{Remote, reading_basis};
 use crate::settings::Running;
-use crate::wire::Begun;
+use crate::wire::{Begun, minute_of_day};
 use sdk::prelude::*;
 use sdk::schema::{Code, Problem};
 use sdk::schemars::JsonSchema;
 use sdk::serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vault::{
@@ -65,6 +65,7 @@ struct Outcome {
 
 pub(crate) async fn run(ctx: Ctx, args: Run) -> Result<Ran> {
     let settings: Running = ctx.settings().await?;
+    may_begin(&settings)?;
     let paths = chosen(&args.path, &settings)?;
     let name = match (args.name, ctx.is_standalone()) {
         (Some(name), _) => name,
@@ -114,7 +115,37 @@ fn chosen(named: &[String], settings: &Running) -> Result<Vec<String>> {
     if paths.is_empty() {
         return Err(fault(Code::BadRequest, "There is nothing to back up.").fix("Name a path, or set what to back up."));
     }
-    Ok(paths)
+    match named.iter().find(|path| !is_within(Path::new(path), &settings.paths)) {
+        Some(path) => {
+            let allowed = settings.paths.join(", ");
+            let text = format!("{path} is not among what may be backed up of this machine, which is {allowed}.");
+            Err(fault(Code::PermissionDenied, text).fix("Its owner or a setting decides that: look at “Back up”."))
+        }
+        None => Ok(paths),
+    }
+}
+
+/// Whether a path, wherever links lead from it, is one of these or below one.
+fn is_within(path: &Path, allowed: &[String]) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let Ok(path) = real(path) else { return false };
+    // What is not there is told by the walk; `..` in it leads nowhere.
+    let is_plain = !path.components().any(|part| part == Component::ParentDir);
+    is_plain && allowed.iter().any(|allowed| real(Path::new(allowed)).is_ok_and(|allowed| path.starts_with(allowed)))
+}
+
+/// # Errors
+/// This is no hour of backups.
+fn may_begin(settings: &Running) -> Result<()> {
+    let hours = settings.allowed_hours();
+    if hours.is_some_and(|hours| hours.contains(minute_of_day())) {
+        return Ok(());
+    }
+    let text = match hours {
+        Some(hours) => format!("A backup of this machine may begin at {hours} only."),
+        None => "No backup of this machine may begin.".to_owned(),
+    };
+    Err(fault(Code::PermissionDenied, text).fix("Its owner or a setting decides that: look at “Hours of backups”."))
 }
 
 /// How much a gentle backup gives way, 0 to 19.
@@ -258,4 +289,24 @@ pub(crate) fn host_name() -> String {
 /// A name of a file for any name of a set.
 fn file_name(name: &str) -> String {
     vault::DomainId::of(name).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_allowed_is_backed_up_wherever_links_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mine, other) = (folder.path().join("mine"), folder.path().join("other"));
+        std::fs::create_dir_all(mine.join("deep")).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(&other, mine.join("link")).unwrap();
+        let allowed = [mine.display().to_string()];
+        let within = |path: PathBuf| is_within(&path, &allowed);
+        assert!(within(mine.clone()) && within(mine.join("deep")) && within(mine.join("no-such-file")));
+        assert!(!within(other.clone()) && !within(mine.join("link")) && !within(mine.join("../other")));
+        assert!(!within(mine.join("no-such/../../other")) && !within(folder.path().join("mine-too")));
+        assert!(is_within(&other, &["/".to_owned()]));
+    }
 }

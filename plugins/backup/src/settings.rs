@@ -24,6 +24,7 @@ pub(crate) struct Keeping {
     keep_weekly: u32,
     keep_monthly: u32,
     keep_yearly: u32,
+    drill_days: u32,
 }
 
 /// What a machine backs up, when and how fast.
@@ -33,6 +34,7 @@ pub(crate) struct Running {
     pub(crate) paths: Vec<String>,
     pub(crate) exclude: Vec<String>,
     daily: String,
+    allowed_hours: String,
     limit: f64,
     limit_hours: String,
     pub(crate) gentle: bool,
@@ -43,6 +45,11 @@ impl Running {
     /// When a backup is begun by itself, where it is.
     pub(crate) fn daily(&self) -> Option<Hours> {
         self.daily.parse().ok()
+    }
+
+    /// When a backup may begin at all; never where there are none.
+    pub(crate) fn allowed_hours(&self) -> Option<Hours> {
+        self.allowed_hours.parse().ok()
     }
 
     /// How fast is sent, where that is limited.
@@ -65,6 +72,11 @@ impl Keeping {
 
     pub(crate) fn compression_level(&self) -> i32 {
         self.compression.clamp(1, 19)
+    }
+
+    /// How often the recovery sheet is to be tried.
+    pub(crate) fn drill(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.drill_days))
     }
 
     /// How long nothing at all is removed.
@@ -108,7 +120,12 @@ pub(crate) fn declare(app: App) -> App {
     let app = app
         .setting(
             "paths",
-            list("Back up", "Files and directories with all that is below them.", json!(["/"]), Stricter::Fewer),
+            list(
+                "Back up",
+                "Files and directories with all that is below them; nothing outside of them is backed up, whoever asks.",
+                json!(["/"]),
+                Stricter::Beneath,
+            ),
         )
         .setting(
             "exclude",
@@ -129,6 +146,18 @@ pub(crate) fn declare(app: App) -> App {
                      Empty, only when it is asked for.",
                     FieldType::Hours,
                     json!(""),
+                )
+            },
+        )
+        .setting(
+            "allowed_hours",
+            Setting {
+                stricter: Some(Stricter::Fewer),
+                ..setting(
+                    "Hours of backups",
+                    "At other hours no backup begins, whoever asks.",
+                    FieldType::Hours,
+                    json!("00:00-24:00"),
                 )
             },
         )
@@ -206,4 +235,13 @@ fn keeping(app: App) -> App {
         .setting("keep_weekly", count("Weekly snapshots", "Of how many weeks the last snapshot is kept.", 8))
         .setting("keep_monthly", count("Monthly snapshots", "Of how many months the last snapshot is kept.", 12))
         .setting("keep_yearly", count("Yearly snapshots", "Of how many years the last snapshot is kept.", 3))
+        .setting(
+            "drill_days",
+            setting(
+                "Recovery drill every",
+                "Days after which it is asked to try the recovery sheet again.",
+                FieldType::Int,
+                json!(90),
+            ),
+        )
 }

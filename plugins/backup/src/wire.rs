@@ -12,7 +12,7 @@ pub(crate) use codec::{
     encode_segment, encode_yes, hex, unhex,
 };
 pub(crate) use line::{Incoming, Line, Outgoing};
-pub(crate) use pace::Limit;
+pub(crate) use pace::{Limit, minute_of_day};
 
 use sdk::serde::{Deserialize, Serialize};
 use sdk::{Fault, Result, fault, schema::Code};

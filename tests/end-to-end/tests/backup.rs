@@ -1,6 +1,8 @@
 //! Backup as a person meets it: alone on a machine, and from the console's site.
 
 mod daily;
+mod owner;
+mod recovery;
 
 use crate::jobs::{own_plugin_is_ready, plugin_is_ready};
 use crate::machines::{arrive, site_with_network};
@@ -14,7 +16,7 @@ use tempfile::TempDir;
 
 pub(crate) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
-    let mut cases = daily::cases();
+    let mut cases: Vec<Case> = [daily::cases(), owner::cases(), recovery::cases()].into_iter().flatten().collect();
     cases.extend([
         Case::new("backup::alone_a_tree_comes_back_as_it_was", alone),
         Case::new("backup::what_cannot_be_opened_says_so", cannot_be_opened),

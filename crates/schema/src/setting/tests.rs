@@ -13,6 +13,7 @@ fn limits() -> IndexMap<String, Setting> {
         ("most".to_owned(), setting(FieldType::Int, json!(10), Merge::Min, Some(S::Lower))),
         ("free".to_owned(), setting(FieldType::Percent, json!(5), Merge::Max, Some(S::Higher))),
         ("paths".to_owned(), setting(FieldType::Tags, json!(["/"]), Merge::Union, Some(S::Fewer))),
+        ("trees".to_owned(), setting(FieldType::Tags, json!(["/"]), Merge::Union, Some(S::Beneath))),
         ("kept".to_owned(), setting(FieldType::Tags, json!([]), Merge::Union, Some(S::More))),
         ("ask".to_owned(), setting(FieldType::Bool, json!(false), Merge::Any, Some(S::On))),
         ("share".to_owned(), setting(FieldType::Bool, json!(true), Merge::All, Some(S::Off))),
@@ -31,7 +32,7 @@ fn several_groups_come_to_one_value_by_the_rule() {
         json!({"most": 3, "paths": ["/b", "/a"], "ask": true, "share": false, "motd": "two", "free": 101}),
     );
     let merged = effective_settings(&limits(), &[&object(first), &object(second)]);
-    let expected = json!({"most": 3, "free": 5, "paths": ["/a", "/b"], "kept": [], "ask": true, "share": false,
+    let expected = json!({"most": 3, "free": 5, "paths": ["/a", "/b"], "trees": ["/"], "kept": [], "ask": true, "share": false,
         "motd": "one"});
     assert_eq!(Value::Object(merged), expected);
 }
@@ -43,7 +44,7 @@ fn a_machine_can_only_be_stricter() {
     let ignored = tighten_settings(&limits(), &mut in_force, &own);
     let fields: Vec<_> = ignored.iter().map(|problem| problem.field.as_deref().unwrap()).collect();
     assert_eq!(fields, ["most", "share", "motd", "x"]);
-    let expected = json!({"most": 10, "free": 6, "paths": [], "kept": [], "ask": true, "share": true, "motd": "hi"});
+    let expected = json!({"most": 10, "free": 6, "paths": [], "trees": ["/"], "kept": [], "ask": true, "share": true, "motd": "hi"});
     assert_eq!(Value::Object(in_force), expected);
 }
 
@@ -65,13 +66,28 @@ fn hours_are_stricter_the_fewer_they_are() {
     assert!(!as_strict("20:00-04:00", "21:00-05:00") && !as_strict("21:00-05:00", ""));
 }
 
+#[test]
+fn paths_are_stricter_beneath_those_that_are_set() {
+    let setting = setting(FieldType::Tags, json!(["/"]), SettingMerge::Union, Some(Stricter::Beneath));
+    assert!(setting.faults().is_empty());
+    let as_strict = |value: Value, than: Value| setting.is_as_strict(&value, &than);
+    assert!(as_strict(json!(["/home/a", "/srv"]), json!(["/"])) && as_strict(json!([]), json!(["/home"])));
+    assert!(
+        as_strict(json!(["/home/a", "/home"]), json!(["/home"])) && as_strict(json!(["/home/a"]), json!(["/home/"]))
+    );
+    assert!(!as_strict(json!(["/"]), json!(["/home"])) && !as_strict(json!(["/homes"]), json!(["/home"])));
+    assert!(
+        !as_strict(json!(["/home/../etc"]), json!(["/home"])) && !as_strict(json!(["/home", "/etc"]), json!(["/home"]))
+    );
+}
+
 /// A setting that limits, and values that fit it.
 fn limiting(count: usize) -> impl Strategy<Value = (Setting, Vec<Value>)> {
     let kinds: Vec<Setting> = limits().into_values().filter(|setting| setting.stricter.is_some()).collect();
     select(kinds).prop_flat_map(move |setting| {
         let value = match setting.kind {
             FieldType::Bool => any::<bool>().prop_map(|v| json!(v)).boxed(),
-            FieldType::Tags => subsequence(vec!["a", "b", "c"], 0..=3).prop_map(|v| json!(v)).boxed(),
+            FieldType::Tags => subsequence(vec!["/a", "/b", "/a/b/c"], 0..=3).prop_map(|v| json!(v)).boxed(),
             FieldType::Percent => (0.0..=100.0).prop_map(|v| json!(v)).boxed(),
             _ => any::<i64>().prop_map(|v| json!(v)).boxed(),
         };
@@ -119,7 +135,7 @@ proptest! {
         use {SettingMerge as Merge, Stricter as S};
         let odd = [json!(text), json!(number), json!([text]), json!({"a": 1}), json!(true), Value::Null];
         for merge in [Merge::Priority, Merge::Union, Merge::Min, Merge::Max, Merge::All, Merge::Any] {
-            for stricter in [S::Lower, S::Higher, S::Fewer, S::More, S::On, S::Off] {
+            for stricter in [S::Lower, S::Higher, S::Fewer, S::More, S::Beneath, S::On, S::Off] {
                 let setting = setting(kind, Value::Null, merge, Some(stricter));
                 prop_assert!(setting.merged(&odd).is_some());
                 prop_assert!(odd.iter().all(|value| setting.is_as_strict(value, value) || value.is_null()));

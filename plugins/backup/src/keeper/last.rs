@@ -1,7 +1,7 @@
 //! What operators see of each machine: when it was last backed up, how that went, and whether one is overdue.
 
 use super::opened::existing;
-use super::{DOMAIN, machine_and_name, open};
+use super::{DOMAIN, machine_and_name, open, overview};
 use crate::rows::Last;
 use crate::settings::Running;
 use jiff::{SignedDuration, Timestamp};
@@ -40,9 +40,10 @@ impl Seen {
     }
 }
 
-/// Tells that a backup of this machine was stored.
+/// Tells that a backup of this machine was stored, and of the vault.
 pub(super) async fn stored(ctx: &Ctx, machine: &str, received: &Received, seen: &Seen) -> Result<()> {
-    tell(ctx, machine, Some((received.time_ms, *seen)), seen.status()).await
+    tell(ctx, machine, Some((received.time_ms, *seen)), seen.status()).await?;
+    overview::tell(ctx).await
 }
 
 /// Tells that a backup of this machine was begun and came to nothing; when the last one was is seen all the same.
@@ -71,6 +72,9 @@ pub(crate) async fn watch(ctx: Ctx) -> Result<()> {
     loop {
         if let Err(fault) = look(&ctx, &mut told, Timestamp::now()).await {
             sdk::tracing::warn!(problem = %fault.0, "it cannot be told which backups are overdue");
+        }
+        if let Err(fault) = overview::tell(&ctx).await {
+            sdk::tracing::warn!(problem = %fault.0, "the vault is not on screen as it is");
         }
         ctx.sleep(LOOK).await?;
     }

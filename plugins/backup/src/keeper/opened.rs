@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vault::storage::Directory;
-use vault::{Access, Cost, Vault, VaultError, WayIn};
+use vault::{Access, Cost, RecoverySheet, Vault, VaultError, WayIn};
 
 /// Name of the host's secret that opens the vault where there is no password.
 const SECRET: &str = "vault";
@@ -55,7 +55,7 @@ pub(crate) async fn open(ctx: &Ctx) -> Result<Arc<Vault>> {
 
 /// The vault where there is one already.
 pub(crate) async fn existing(ctx: &Ctx) -> Result<Option<Arc<Vault>>> {
-    let folder = way_of(ctx).await?.folder;
+    let folder = vault_folder(ctx).await?;
     if folder.exists() { open(ctx).await.map(Some) } else { Ok(None) }
 }
 
@@ -107,7 +107,9 @@ async fn way_of(ctx: &Ctx) -> Result<WayOf> {
     let folder = vault_folder(ctx).await?;
     match settings.password_file() {
         Some(file) => {
-            let way = WayIn::password(ctx.blocking(move || password(&file)).await?);
+            let said = ctx.blocking(move || password(&file)).await?;
+            // Whoever has lost all else writes the code of the sheet into that file. No password is one by accident.
+            let way = said.parse::<RecoverySheet>().map_or_else(|_| WayIn::password(said), WayIn::Sheet);
             Ok(WayOf { folder, way, slot: PASSWORD })
         }
         None if ctx.is_standalone() => Err(fault(Code::BadRequest, "It is not said what opens the vault.")

@@ -45,7 +45,8 @@ impl Pace {
     }
 }
 
-fn minute_of_day() -> u16 {
+/// By this machine's clock.
+pub(crate) fn minute_of_day() -> u16 {
     let time = jiff::Zoned::now().time();
     time.hour().unsigned_abs() as u16 * 60 + time.minute().unsigned_abs() as u16
 }
