@@ -13,6 +13,7 @@ mod machines;
 mod mount;
 mod operators;
 mod plugins;
+mod rivals;
 mod standalone;
 mod streams;
 mod surface;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         standalone::cases(),
         backup::cases(),
         mount::cases(),
+        rivals::cases(),
         audit::cases(),
         operators::cases(),
         bad_input::cases(),

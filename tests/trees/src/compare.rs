@@ -1,7 +1,8 @@
 //! Whether two trees are the same: by what the system says of each name, and by what other programs make of them.
 
 use crate::{is_root, run};
-use rustix::fs::{FileType, Stat};
+pub use rustix::fs::FileType;
+use rustix::fs::{SeekFrom, Stat};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
@@ -64,26 +65,25 @@ fn look(path: &Path, stat: &Stat, links: &mut HashMap<(u64, u64), PathBuf>, rela
     }
 }
 
-/// Of a sparse file, of what lies in it and where.
+/// Of what lies in a file and where, whether the zeros around it are on the disk or not.
 fn hash(path: &Path, stat: &Stat) -> u64 {
-    use rustix::fs::SeekFrom;
     use std::hash::{DefaultHasher, Hasher as _};
-    use std::io::Read as _;
+    use std::os::unix::fs::FileExt as _;
+    const BLOCK: u64 = 1 << 16;
+    let size = stat.st_size as u64;
     let mut hasher = DefaultHasher::new();
-    let Ok(mut file) = fs::File::open(path) else { return 0 };
+    let Ok(file) = fs::File::open(path) else { return 0 };
+    let mut block = vec![0; BLOCK as usize];
     let mut at = 0;
     while let Ok(begin) = rustix::fs::seek(&file, SeekFrom::Data(at)) {
-        let end = rustix::fs::seek(&file, SeekFrom::Hole(begin)).unwrap().min(stat.st_size as u64);
-        rustix::fs::seek(&file, SeekFrom::Start(begin)).unwrap();
-        let mut bytes = Vec::new();
-        (&mut file).take(end - begin).read_to_end(&mut bytes).unwrap();
-        let last = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
-        if last > 0 {
-            hasher.write_u64(begin + first as u64);
-            hasher.write(&bytes[first..last]);
+        let begin = begin - begin % BLOCK;
+        let bytes = &mut block[..(size - begin).min(BLOCK) as usize];
+        file.read_exact_at(bytes, begin).unwrap();
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            hasher.write_u64(begin);
+            hasher.write(&bytes[..=last]);
         }
-        at = end;
+        at = begin + BLOCK;
     }
     hasher.finish()
 }
@@ -209,4 +209,27 @@ fn tar(original: &Path, copy: &Path) {
     let said = String::from_utf8_lossy(&output.stdout);
     let wrong = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() || !is_root(), "tar --compare:\n{said}\n{wrong}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt as _;
+
+    #[test]
+    fn zeros_are_zeros_on_the_disk_or_not_and_everything_else_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let hash_of = |name: &str, size: u64, data: &[(u64, &[u8])]| {
+            let path = folder.path().join(name);
+            let file = fs::File::create(&path).unwrap();
+            data.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at).unwrap());
+            file.set_len(size).unwrap();
+            hash(&path, &rustix::fs::stat(&path).unwrap())
+        };
+        let sparse = hash_of("sparse", 1 << 20, &[(500_000, b"data")]);
+        assert_eq!(hash_of("written", 1 << 20, &[(0, &[0; 1 << 20]), (500_000, b"data")]), sparse);
+        assert_ne!(hash_of("elsewhere", 1 << 20, &[(400_000, b"data")]), sparse);
+        assert_ne!(hash_of("other", 1 << 20, &[(500_000, b"date")]), sparse);
+        assert_ne!(hash_of("none", 1 << 20, &[]), sparse);
+    }
 }
