@@ -3,6 +3,8 @@
 
 #[path = "keeper/account.rs"]
 mod account;
+#[path = "keeper/any_verbs.rs"]
+mod any_verbs;
 #[path = "keeper/basics.rs"]
 mod basics;
 #[path = "keeper/beside.rs"]

@@ -122,6 +122,7 @@ fn chosen<I: Copy + Ord>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const RULE: Rule = Rule { within: SignedDuration::from_hours(24), daily: 3, weekly: 2, monthly: 3, yearly: 1 };
 
@@ -196,5 +197,33 @@ mod tests {
         let first = kept(&days, "2026-01-01T00:00:00Z");
         let left: Vec<Candidate<u32>> = days.into_iter().filter(|one| first.contains(&one.id)).collect();
         assert_eq!(kept(&left, "2026-01-01T00:00:00Z"), first);
+    }
+
+    proptest! {
+        /// A machine that was broken into adds snapshots by the thousand: they cost those of before as many days as it took.
+        #[test]
+        fn a_flood_pushes_out_days_however_large_it_is(
+            good in prop::collection::vec((0_i64..20, 0_i64..24, any::<bool>()), 1..30),
+            flood in prop::collection::vec((20_i64..23, 0_i64..24, any::<bool>()), 0..60),
+            hours in 0_i64..100,
+        ) {
+            let taken = |id: usize, (day, hour, complete): &(i64, i64, bool)| {
+                let hours = SignedDuration::from_hours(24 * day + hour);
+                Candidate { id, taken: at("2026-05-01T00:00:00Z") + hours, complete: *complete, held: false }
+            };
+            let before: Vec<_> = good.iter().enumerate().map(|(id, one)| taken(id, one)).collect();
+            let after = flood.iter().enumerate().map(|(id, one)| taken(id + 100, one));
+            let all: Vec<_> = before.iter().copied().chain(after).collect();
+            let now = at("2026-05-24T00:00:00Z") + SignedDuration::from_hours(hours);
+            let rule = Rule { daily: 10, ..RULE };
+            let days: BTreeSet<i64> = flood.iter().map(|(day, _, _)| *day).collect();
+            let alone = Rule { daily: 10 - days.len(), weekly: 0, monthly: 0, yearly: 0, ..rule };
+            let stays = |rule: &Rule, of: &[Candidate<usize>]| -> BTreeSet<usize> {
+                let verdicts = judge(rule, of, now, &TimeZone::UTC);
+                let by_time = |verdict: &Verdict<usize>| verdict.reasons.iter().any(|reason| *reason != Reason::Newest);
+                verdicts.iter().filter(|verdict| by_time(verdict)).map(|verdict| verdict.id).collect()
+            };
+            prop_assert!(stays(&alone, &before).is_subset(&stays(&rule, &all)));
+        }
     }
 }
