@@ -4,6 +4,7 @@
 //! tests of crashes read what was stored, to prove in which phase a job was.
 
 pub mod alone;
+pub mod backup_bench;
 pub mod client;
 pub mod effects;
 pub mod inside;

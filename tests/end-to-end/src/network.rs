@@ -133,6 +133,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Bytes that came from it over its cable so far, with everything that goes with them.
+    pub fn sent_bytes(&self) -> Result<u64> {
+        let told = run(Command::new("ip").args(["-s", "-j", "link", "show", "dev", &self.cable]))?;
+        let told: serde_json::Value = serde_json::from_str(&told)?;
+        told[0]["stats64"]["rx"]["bytes"].as_u64().with_context(|| format!("no count in {told}"))
+    }
+
     /// Pulls the network cable.
     pub fn cut(&self) -> Result<()> {
         ip(&["link", "set", &self.cable, "down"])

@@ -24,11 +24,13 @@ pub struct Start {
     /// With the agent of this very machine.
     pub local_agent: bool,
     pub wrapper: Vec<String>,
+    /// Below which it keeps everything; where such things go on this machine, where absent.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for Start {
     fn default() -> Start {
-        Start { plugins: SHIPPED.to_vec(), agents: None, local_agent: false, wrapper: Vec::new() }
+        Start { plugins: SHIPPED.to_vec(), agents: None, local_agent: false, wrapper: Vec::new(), folder: None }
     }
 }
 
@@ -63,7 +65,7 @@ impl Site {
 
     /// An administrator with exactly this folder of plugins.
     pub fn with_folder(start: Start, plugins: TempDir) -> Result<Site> {
-        let state = TempDir::new()?;
+        let state = start.folder.as_ref().map_or_else(TempDir::new, TempDir::new_in)?;
         let listen = free_port(Ipv4Addr::LOCALHOST)?;
         let agents = free_port(start.agents.unwrap_or(Ipv4Addr::LOCALHOST))?;
         let mut site =

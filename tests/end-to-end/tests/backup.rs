@@ -1,8 +1,10 @@
 //! Backup as a person meets it: alone on a machine, and from the console's site.
 
 mod daily;
+mod liar;
 mod owner;
 mod recovery;
+mod shared;
 
 use crate::jobs::{own_plugin_is_ready, plugin_is_ready};
 use crate::machines::{arrive, site_with_network};
@@ -22,6 +24,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("backup::what_cannot_be_opened_says_so", cannot_be_opened),
         Case::new("backup::a_machine_is_backed_up_and_restored_from_the_site", from_the_site).root(namespaces),
         Case::new("backup::a_machine_reads_no_snapshot_of_another", not_of_another).root(namespaces),
+        Case::new("backup::ten_machines_send_what_they_share_once", shared::ten_machines).root(namespaces),
+        Case::new("backup::a_lying_machine_poisons_claims_and_reads_nothing", liar::a_lying_machine).root(namespaces),
     ]);
     cases
 }
@@ -88,6 +92,13 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     let output = Command::new("diff").args(["-r", "--no-dereference"]).arg(one).arg(other).output()?;
     ensure!(output.status.success(), "the trees differ:\n{}", String::from_utf8_lossy(&output.stdout));
     Ok(())
+}
+
+/// Bytes that nothing can compress, the same for the same seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
 }
 
 fn beneath(folder: &Path, path: &Path) -> PathBuf {

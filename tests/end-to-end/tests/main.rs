@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod bad_input;
+mod bench;
 mod browser;
 mod contract;
 mod crash;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         operators::cases(),
         bad_input::cases(),
         browser::cases(),
+        bench::cases(),
     ]
     .into_iter()
     .flatten()
