@@ -5,6 +5,7 @@
 
 mod faults;
 mod last;
+mod measure;
 mod opened;
 pub(crate) mod overview;
 mod read;
@@ -12,8 +13,10 @@ mod receive;
 
 pub(crate) use faults::{Said, fault_of, said};
 pub(crate) use last::watch;
+pub(crate) use measure::NO_QUOTA;
 pub(crate) use opened::{make, open, password, reading, vault_folder};
 pub(crate) use read::find;
+pub(crate) use receive::MASS_CHANGE;
 
 use crate::wire::{READ, RECEIVE};
 use sdk::prelude::*;

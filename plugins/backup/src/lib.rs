@@ -21,7 +21,7 @@ mod wire;
 
 use rows::{Drill, File, Last, Snapshot, VaultState};
 use sdk::prelude::*;
-use sdk::schema::{CliHints, Command, Empty, Filter, Mode, Object, Offer, Op, View};
+use sdk::schema::{CliHints, Command, Empty, EventType, Filter, Mode, Object, Offer, Op, Tone, View};
 
 /// On a machine it reads every file, and writes back those that are restored, as whom they belonged to. `CAP_SYS_ADMIN` is for
 /// attributes `trusted.*` and labels `security.*` alone: without it they are neither seen nor set.
@@ -202,6 +202,13 @@ pub fn app() -> App {
         .table("Recovery drills")
         .view_options(|view| view.sort = vec!["-time".to_owned()])
         .extend::<Last>("fleet.machine");
+    let app = app.manifest_options(|manifest| {
+        manifest.events.push(EventType {
+            id: keeper::MASS_CHANGE.to_owned(),
+            title: "Many files changed at once".to_owned(),
+            tone: Tone::Danger,
+        });
+    });
     settings::declare(of_the_vault(of_machines(app)))
 }
 sdk::export!(app);

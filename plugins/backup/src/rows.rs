@@ -157,7 +157,7 @@ pub(crate) struct Last {
     #[field(
         title = "Backup",
         type = "status",
-        priority = 2,
+        priority = 1,
         facet,
         absent = "never",
         values(

@@ -1,5 +1,6 @@
 //! What operators may decide. Alone on a machine, each is an option of the command line.
 
+use crate::keeper::NO_QUOTA;
 use crate::retention::Rule;
 use crate::wire::Limit;
 use jiff::SignedDuration;
@@ -39,6 +40,20 @@ pub(crate) struct Running {
     limit_hours: String,
     pub(crate) gentle: bool,
     pub(crate) restore_allowed: bool,
+}
+
+/// What the administrator grants a machine.
+#[derive(Clone, Debug, sdk::serde::Deserialize)]
+#[serde(crate = "sdk::serde")]
+pub(crate) struct Granted {
+    quota: f64,
+}
+
+impl Granted {
+    /// Bytes that its snapshots may add to the vault.
+    pub(crate) fn quota(&self) -> u64 {
+        self.quota as u64
+    }
 }
 
 impl Running {
@@ -235,6 +250,18 @@ fn keeping(app: App) -> App {
         .setting("keep_weekly", count("Weekly snapshots", "Of how many weeks the last snapshot is kept.", 8))
         .setting("keep_monthly", count("Monthly snapshots", "Of how many months the last snapshot is kept.", 12))
         .setting("keep_yearly", count("Yearly snapshots", "Of how many years the last snapshot is kept.", 3))
+        .setting(
+            "quota",
+            Setting {
+                merge: SettingMerge::Min,
+                ..setting(
+                    "Room of each machine",
+                    "What the snapshots of one machine may add to the vault; a backup that needs more fails, and no other.",
+                    FieldType::Bytes,
+                    json!(NO_QUOTA),
+                )
+            },
+        )
         .setting(
             "drill_days",
             setting(

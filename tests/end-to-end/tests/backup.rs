@@ -4,6 +4,7 @@ mod daily;
 mod liar;
 mod owner;
 mod recovery;
+mod room;
 mod shared;
 
 use crate::jobs::{own_plugin_is_ready, plugin_is_ready};
@@ -18,7 +19,8 @@ use tempfile::TempDir;
 
 pub(crate) fn cases() -> Vec<Case> {
     let namespaces = "machines of their own live in network namespaces";
-    let mut cases: Vec<Case> = [daily::cases(), owner::cases(), recovery::cases()].into_iter().flatten().collect();
+    let mut cases: Vec<Case> =
+        [daily::cases(), owner::cases(), recovery::cases(), room::cases()].into_iter().flatten().collect();
     cases.extend([
         Case::new("backup::alone_a_tree_comes_back_as_it_was", alone),
         Case::new("backup::what_cannot_be_opened_says_so", cannot_be_opened),

@@ -12,6 +12,7 @@ use vault::{Draft, Received, Summary};
 
 /// How often is looked for machines whose daily backup is overdue.
 const LOOK: Duration = Duration::from_secs(10 * 60);
+const FIRST: Duration = Duration::from_secs(5);
 /// From the beginning of one day's hours to the end of the next day's, and time to be done.
 const LATE: SignedDuration = SignedDuration::from_hours(36);
 
@@ -69,12 +70,14 @@ pub(crate) async fn watch(ctx: Ctx) -> Result<()> {
         return Ok(());
     }
     let mut told = HashMap::new();
+    // The host is up by then.
+    ctx.sleep(FIRST).await?;
     loop {
         if let Err(fault) = look(&ctx, &mut told, Timestamp::now()).await {
-            sdk::tracing::warn!(problem = %fault.0, "it cannot be told which backups are overdue");
+            sdk::tracing::warn!("it cannot be told which backups are overdue: {}", fault.0);
         }
         if let Err(fault) = overview::tell(&ctx).await {
-            sdk::tracing::warn!(problem = %fault.0, "the vault is not on screen as it is");
+            sdk::tracing::warn!("the vault is not on screen as it is: {}", fault.0);
         }
         ctx.sleep(LOOK).await?;
     }

@@ -1,9 +1,10 @@
 //! A machine backs up: *have?*, *put*, *commit*.
 
 use super::last::{self, Seen};
+use super::measure::{Measure, NO_QUOTA, added};
 use super::{DOMAIN, fault_of, machine_of, open, source};
 use crate::remote::VERSION;
-use crate::settings::Keeping;
+use crate::settings::{Granted, Keeping};
 use crate::wire::{
     Begin, Begun, Incoming, Kind, Message, Outgoing, Proposal, Stored, broken, decode_have, decode_segment, encode_yes,
 };
@@ -12,10 +13,13 @@ use sdk::schema::Code;
 use sdk::tokio::sync::Semaphore;
 use sdk::tokio::task::spawn_blocking;
 use std::sync::Arc;
-use vault::{Reader, Receiver, Session, SessionOptions, Trust, Vault};
+use vault::{Reader, Received, Receiver, Session, SessionOptions, Trust, Vault};
 
 /// Messages of one machine that are worked on at a time; what comes beyond waits on the line.
 const AT_ONCE: u32 = 8;
+
+/// The event of a machine most of whose files have become something else.
+pub(crate) const MASS_CHANGE: &str = "mass-change";
 
 /// Serves one backup to its end.
 pub(super) async fn serve(ctx: Ctx, stream: Stream) -> Result<()> {
@@ -62,7 +66,8 @@ async fn converse(ctx: &Ctx, out: &Arc<Outgoing>, incoming: &mut Incoming) -> Re
     out.send_json(Kind::Begin, first.number, &begun).await?;
     let basis = session.basis().map(|basis| vault.reader(basis.summary.id, None)).transpose().map_err(fault_of)?;
     let (basis, slots) = (basis.map(Arc::new), Arc::new(Semaphore::new(AT_ONCE as usize)));
-    let serving = Serving { ctx, out, session, basis, slots };
+    let measure = Arc::new(measure(ctx, &vault).await?);
+    let serving = Serving { ctx, out, session, basis, slots, measure };
     let mut ended = Ended::WithoutSnapshot;
     while let Some(message) = incoming.next().await? {
         let is_last = message.kind == Kind::Commit;
@@ -103,6 +108,17 @@ async fn begin_session(ctx: &Ctx, vault: &Arc<Vault>, begin: &Begin) -> Result<S
     .await
 }
 
+/// Alone, whoever starts it minds the room.
+async fn measure(ctx: &Ctx, vault: &Arc<Vault>) -> Result<Measure> {
+    let Some(machine) = ctx.machine().filter(|_| !ctx.is_standalone()) else {
+        return Ok(Measure::new(NO_QUOTA, 0));
+    };
+    let quota = ctx.settings_of::<Granted>(machine).await?.quota();
+    let (vault, machine) = (vault.clone(), machine.to_owned());
+    let before = ctx.blocking(move || Ok(added(&vault.snapshots().map_err(fault_of)?.snapshots, &machine)));
+    Ok(Measure::new(quota, before.await?))
+}
+
 struct Serving<'a> {
     ctx: &'a Ctx,
     out: &'a Arc<Outgoing>,
@@ -110,6 +126,7 @@ struct Serving<'a> {
     /// The snapshot that the session builds on.
     basis: Option<Arc<Reader>>,
     slots: Arc<Semaphore>,
+    measure: Arc<Measure>,
 }
 
 impl Serving<'_> {
@@ -142,8 +159,12 @@ impl Serving<'_> {
     async fn put(&self, message: Message) -> Result<()> {
         let permit = self.slots.clone().acquire_owned().await?;
         let (session, out, runtime) = (self.session.clone(), self.out.clone(), sdk::tokio::runtime::Handle::current());
+        let measure = self.measure.clone();
         spawn_blocking(move || {
-            let taken = decode_segment(&message.payload).and_then(|segment| session.put(segment).map_err(fault_of));
+            let taken = decode_segment(&message.payload).and_then(|segment| {
+                measure.take(&segment)?;
+                session.put(segment).map_err(fault_of)
+            });
             if let Err(fault) = taken {
                 // The session remembers it too, and refuses to commit what lacks this segment.
                 let _ = runtime.block_on(out.send_json(Kind::Problem, 0, &fault.0));
@@ -151,6 +172,16 @@ impl Serving<'_> {
             drop(permit);
         });
         Ok(())
+    }
+
+    /// Brings a stored backup on screen, and what is alarming about it.
+    async fn tell(&self, machine: &str, received: &Received, seen: &Seen) -> Result<()> {
+        last::stored(self.ctx, machine, received, seen).await?;
+        let before = self.session.basis().map(|basis| basis.summary.counts.logical_bytes);
+        match before.and_then(|before| self.measure.alarm(before)) {
+            Some(text) => self.ctx.event_of(machine, MASS_CHANGE, json!({"text": text})).await,
+            None => Ok(()),
+        }
     }
 
     async fn commit(&self, message: Message) -> Result<()> {
@@ -161,7 +192,7 @@ impl Serving<'_> {
         let received = self.ctx.blocking(move || session.commit(draft).map_err(fault_of)).await?;
         drop(all);
         if let Some(machine) = self.ctx.machine().filter(|_| !self.ctx.is_standalone())
-            && let Err(fault) = last::stored(self.ctx, machine, &received, &seen).await
+            && let Err(fault) = self.tell(machine, &received, &seen).await
         {
             // The snapshot is there all the same; the list of snapshots shows it.
             sdk::tracing::warn!(problem = %fault.0, "the last backup of a machine is not on screen");
