@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use plugin_host::{Duplex, Level, Method, Services};
 use protocol::ToAgent;
 use schema::{
-    CallMeta, ChannelOpen, Code, EventsEmit, HostCall, HostRequest, JobsStart, ListedMachine, MachinesList, Object,
-    PeerCall, Problem, Publish, Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet,
-    SettingsGet,
+    CallMeta, ChannelOpen, Code, EventsEmit, HostCall, HostRequest, JobsGet, JobsStart, ListedMachine, MachinesList,
+    Object, PeerCall, Problem, Publish, Published, Role, RowPage, RowsQuery, Secret, SecretsDelete, SecretsGet,
+    SecretsSet, SettingsGet,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock, Weak};
@@ -98,10 +98,15 @@ pub(crate) async fn request(
         HostCall::JobsStart(asked) => {
             JobsStart::reply(&crate::submission::start(&app, &plugin, role, &call, asked).await?)
         }
-        HostCall::MachinesList(_) if role == Role::Administrator => machines(&app).await,
-        HostCall::RowsPublish(_) | HostCall::MachinesList(_) | HostCall::FilesDir(_) | HostCall::ChannelOpen(_) => {
-            Err(HostCall::not_offered(&method))
+        HostCall::JobsGet(asked) if role == Role::Administrator => {
+            JobsGet::reply(&crate::submission::seen(&app, &plugin, asked).await?)
         }
+        HostCall::MachinesList(_) if role == Role::Administrator => machines(&app).await,
+        HostCall::RowsPublish(_)
+        | HostCall::MachinesList(_)
+        | HostCall::JobsGet(_)
+        | HostCall::FilesDir(_)
+        | HostCall::ChannelOpen(_) => Err(HostCall::not_offered(&method)),
     }
 }
 

@@ -8,7 +8,9 @@ use identity::{ActorKind, Outcome};
 use jiff::Timestamp;
 use jobs::{JobId, Lookup as _, OperatorRef, Submission, Submitted, TargetMachine};
 use parking_lot::Mutex;
-use schema::{CallMeta, Code, InputSchema, JobStarted, JobTarget, JobsStart, Object, Problem, Role, TargetKind};
+use schema::{
+    CallMeta, Code, InputSchema, JobStarted, JobTarget, JobsGet, JobsStart, Object, Problem, Role, SeenJob, TargetKind,
+};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -183,4 +185,17 @@ pub(crate) async fn start(
     let entry = Entry::of(ActorKind::Plugin, plugin, id);
     let job = store(app, Asked { submission, secrets, redacted, entry, unless_open: true }).await?;
     Ok(JobStarted { job: job.to_string() })
+}
+
+/// A job of a plugin's own command, as it stands.
+pub(crate) async fn seen(app: &App, plugin: &str, asked: JobsGet) -> Result<SeenJob, Problem> {
+    let none = || Problem::not_found("there is no such job of this plugin.").at("job");
+    let id: JobId = asked.job.parse().map_err(|_| none())?;
+    let job = app.database.read(move |store| Ok(store.job(id)?)).await?.ok_or_else(none)?;
+    let Some((owner, command)) = job.command.split_once('.') else { return Err(none()) };
+    if owner != plugin {
+        return Err(none());
+    }
+    let machine = job.machine.map(|machine| machine.to_string());
+    Ok(SeenJob { command: command.to_owned(), machine, state: job.state, input: job.input.clone() })
 }

@@ -3,7 +3,7 @@
 //!
 //! Requests are strict. Replies are not: a plugin of today is to understand a host of tomorrow that says more.
 
-use crate::{Code, Object, Problem, Publish, Published, Query, RowPage, neutral_text};
+use crate::{Code, JobState, Object, Problem, Publish, Published, Query, RowPage, neutral_text};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,7 @@ host_calls! {
     FilesDir: "files.dir", FilesDir => FilesPath;
     ChannelOpen: "channel.open", ChannelOpen => ChannelOpened;
     JobsStart: "jobs.start", JobsStart => JobStarted;
+    JobsGet: "jobs.get", JobsGet => SeenJob;
 }
 
 impl HostCall {
@@ -214,6 +215,27 @@ pub struct JobsStart {
     pub key: Option<String>,
 }
 
+/// A job of one of the plugin's own commands, for the administrator role: what a machine says it was told to do can be held
+/// against what an operator asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobsGet {
+    pub job: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SeenJob {
+    /// Short name.
+    pub command: String,
+    /// Id of the machine that runs it.
+    #[serde(default)]
+    pub machine: Option<String>,
+    pub state: JobState,
+    /// Without what is secret.
+    #[serde(default)]
+    pub input: Object,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobStarted {
     pub job: String,
@@ -239,6 +261,7 @@ mod tests {
             json!({}),
             json!({"key": "receive"}),
             json!({"command": "scan", "key": "2026-01-31"}),
+            json!({"job": "0190f3a0-0000-7000-8000-000000000000"}),
         ];
         assert_eq!(requests.len(), HostCall::METHODS.len());
         for (method, mut payload) in HostCall::METHODS.iter().zip(requests) {

@@ -23,8 +23,9 @@ mod value;
 pub use check::{Fault, Limits};
 pub use field::{Field, FieldType, StatusValue, Tone};
 pub use host_call::{
-    ChannelOpen, ChannelOpened, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, JobStarted, JobsStart,
-    ListedMachine, MachinesList, PeerCall, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
+    ChannelOpen, ChannelOpened, EventsEmit, FilesDir, FilesPath, HostCall, HostRequest, JobStarted, JobsGet, JobsStart,
+    ListedMachine, MachinesList, PeerCall, RowsQuery, Secret, SecretsDelete, SecretsGet, SecretsSet, SeenJob,
+    SettingsGet,
 };
 pub use hours::Hours;
 pub use input::{InputProperty, InputSchema, Options, UiHints, check_profile};

@@ -5,9 +5,9 @@ use crate::runtime::has;
 use crate::{Fault, Result, Row, Rows, Stream};
 use abi::emit;
 use schema::{
-    Amount, CallMeta, ChannelOpen, EventsEmit, FEATURE_AMOUNT, FilesDir, HostRequest, JobsStart, ListedMachine,
-    MachinesList, Object, OpenConfig, PeerCall, Progress, Role, SecretsDelete, SecretsGet, SecretsSet, SettingsGet,
-    Start,
+    Amount, CallMeta, ChannelOpen, EventsEmit, FEATURE_AMOUNT, FilesDir, HostRequest, JobsGet, JobsStart,
+    ListedMachine, MachinesList, Object, OpenConfig, PeerCall, Progress, Role, SecretsDelete, SecretsGet, SecretsSet,
+    SeenJob, SettingsGet, Start,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -284,6 +284,14 @@ impl Ctx {
         };
         let (command, machine, key) = (command.to_owned(), machine.map(str::to_owned), key.map(str::to_owned));
         Ok(self.ask(&JobsStart { command, input, machine, key }).await?.job)
+    }
+
+    /// In the administrator role, a job of one of this plugin's commands as it stands now.
+    ///
+    /// # Errors
+    /// There is no such job, or it is another plugin's.
+    pub async fn job(&self, id: &str) -> Result<SeenJob> {
+        self.ask(&JobsGet { job: id.to_owned() }).await
     }
 
     /// A host service by its request.

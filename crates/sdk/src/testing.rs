@@ -231,9 +231,11 @@ impl Memory {
                 EventsEmit::reply(&())
             }
             HostCall::FilesDir(_) => FilesDir::reply(&FilesPath { path: std::env::temp_dir().display().to_string() }),
-            HostCall::PeerCall(_) | HostCall::MachinesList(_) | HostCall::ChannelOpen(_) | HostCall::JobsStart(_) => {
-                Err(HostCall::not_offered(call.method()))
-            }
+            HostCall::PeerCall(_)
+            | HostCall::MachinesList(_)
+            | HostCall::ChannelOpen(_)
+            | HostCall::JobsStart(_)
+            | HostCall::JobsGet(_) => Err(HostCall::not_offered(call.method())),
         }
     }
 

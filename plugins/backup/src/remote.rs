@@ -93,10 +93,11 @@ impl Reading {
     /// Opens a snapshot to be restored.
     ///
     /// # Errors
-    /// There is no such snapshot, or it is not this machine's to read.
+    /// There is no such snapshot, or it is neither this machine's nor what the operator asked for.
     pub(crate) async fn open(ctx: &Ctx, snapshot: &str, name: Option<&str>) -> Result<Reading> {
         let line = Line::start(ctx.channel(crate::wire::READ).await?, None);
-        let open = Open { version: VERSION, snapshot: snapshot.to_owned(), name: name.map(str::to_owned) };
+        let (name, job) = (name.map(str::to_owned), ctx.call().job.clone());
+        let open = Open { version: VERSION, snapshot: snapshot.to_owned(), name, job };
         let opened = line.ask_async(Kind::Open, &serde_json::to_vec(&open)?).await?.json()?;
         Ok(Reading { line, opened })
     }

@@ -97,6 +97,9 @@ pub(crate) struct Open {
     /// Its id, the beginning of it, or `latest`.
     pub(crate) snapshot: String,
     pub(crate) name: Option<String>,
+    /// The job that an operator began here, by which a snapshot of another machine may be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<String>,
 }
 
 /// What a reader needs to know of a snapshot to walk through it.

@@ -129,9 +129,11 @@ impl Memory {
                 let (id, name, status) = ("m1".to_owned(), "alpha".to_owned(), "online".to_owned());
                 MachinesList::reply(&vec![ListedMachine { id, name, status }])
             }
-            HostCall::PeerCall(_) | HostCall::FilesDir(_) | HostCall::ChannelOpen(_) | HostCall::JobsStart(_) => {
-                Err(HostCall::not_offered(call.method()))
-            }
+            HostCall::PeerCall(_)
+            | HostCall::FilesDir(_)
+            | HostCall::ChannelOpen(_)
+            | HostCall::JobsStart(_)
+            | HostCall::JobsGet(_) => Err(HostCall::not_offered(call.method())),
         }
     }
 }

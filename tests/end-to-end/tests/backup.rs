@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("backup::alone_a_tree_comes_back_as_it_was", alone),
         Case::new("backup::what_cannot_be_opened_says_so", cannot_be_opened),
         Case::new("backup::a_machine_is_backed_up_and_restored_from_the_site", from_the_site).root(namespaces),
-        Case::new("backup::a_machine_reads_no_snapshot_of_another", not_of_another).root(namespaces),
+        Case::new("backup::what_one_machine_backed_up_is_restored_to_another", of_another).root(namespaces),
         Case::new("backup::ten_machines_send_what_they_share_once", shared::ten_machines).root(namespaces),
         Case::new("backup::a_lying_machine_poisons_claims_and_reads_nothing", liar::a_lying_machine).root(namespaces),
     ]);
@@ -228,17 +228,20 @@ fn from_the_site() -> Result<()> {
     Ok(())
 }
 
-fn not_of_another() -> Result<()> {
+fn of_another() -> Result<()> {
     let grove = grove(&["larch", "rowan"])?;
     let folder = tempfile::tempdir()?;
-    plant(&folder.path().join("tree"))?;
-    let ran = grove.manager.run("backup.run", &json!({"machine": "larch", "path": [folder.path().join("tree")]}))?;
+    let tree = folder.path().join("tree");
+    plant(&tree)?;
+    let ran = grove.manager.run("backup.run", &json!({"machine": "larch", "path": [tree]}))?;
     let id = ran["result"]["snapshot"].as_str().context("an id")?;
-    let job = grove
-        .manager
-        .submit("backup.restore", &json!({"machine": "rowan", "snapshot": id, "to": folder.path().join("stolen")}))?;
-    let job = grove.manager.job_in(&job, &["failed", "succeeded", "incomplete"])?;
-    ensure!(job["state"] == "failed" && job["problem"]["code"] == "not_found", "{job}");
-    ensure!(!folder.path().join("stolen/etc").exists());
+    let to = folder.path().join("moved");
+    let restored = json!({"machine": "rowan", "snapshot": id, "to": to});
+    let restored = grove.manager.run("backup.restore", &restored)?;
+    ensure!(restored["result"]["problems"] == 0, "{restored}");
+    same(&tree, &beneath(&to, &tree))?;
+    let latest = json!({"machine": "rowan", "snapshot": "latest", "to": folder.path().join("none")});
+    let job = grove.manager.job_in(&grove.manager.submit("backup.restore", &latest)?, &["failed", "succeeded"])?;
+    ensure!(job["problem"]["code"] == "not_found", "the latest is of the machine itself, which has none: {job}");
     Ok(())
 }

@@ -99,7 +99,7 @@ impl LocalServices {
             }
             HostCall::EventsEmit(event) => self.emit(role, plugin, event).await,
             HostCall::MachinesList(_) => MachinesList::reply(&self.listed().await?.into_iter().collect()),
-            HostCall::FilesDir(_) | HostCall::ChannelOpen(_) | HostCall::JobsStart(_) => {
+            HostCall::FilesDir(_) | HostCall::ChannelOpen(_) | HostCall::JobsStart(_) | HostCall::JobsGet(_) => {
                 Err(HostCall::not_offered(method))
             }
         }

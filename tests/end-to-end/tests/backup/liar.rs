@@ -157,7 +157,7 @@ struct Files {
 }
 
 pub(super) fn a_lying_machine() -> Result<()> {
-    let grove = grove(&["larch", "rowan"])?;
+    let mut grove = grove(&["larch", "rowan"])?;
     let folder = tempfile::tempdir()?;
     let (honest, own) = (folder.path().join("honest"), folder.path().join("own"));
     let files = Files { secret: noise(1, 5000), common: noise(2, 3000), later: noise(3, 7000) };
@@ -168,8 +168,9 @@ pub(super) fn a_lying_machine() -> Result<()> {
             fs::write(tree.join("secret.txt"), &files.secret)?;
         }
     }
+    let manager = grove.manager.clone();
     let run = |machine: &str, tree: &Path| -> Result<String> {
-        let job = grove.manager.run("backup.run", &json!({"machine": machine, "path": [tree]}))?;
+        let job = manager.run("backup.run", &json!({"machine": machine, "path": [tree]}))?;
         Ok(job["result"]["snapshot"].as_str().context("an id")?.to_owned())
     };
     let (larchs, rowans) = (run("larch", &honest)?, run("rowan", &own)?);
@@ -178,6 +179,7 @@ pub(super) fn a_lying_machine() -> Result<()> {
     poisons_nothing(&grove, &files)?;
     claims_nothing(&grove, &files)?;
     reads_nothing(&grove, &files, &larchs, &rowans)?;
+    has_no_job_for_it(&mut grove, folder.path(), &larchs, &rowans)?;
     has_no_other_verb(&grove)?;
 
     fs::write(honest.join("later.txt"), &files.later)?;
@@ -228,6 +230,37 @@ fn claims_nothing(grove: &Grove, files: &Files) -> Result<()> {
     let draft = steals.propose(&[&name(&files.common)[..32], id])?;
     let problem = steals.refused(COMMIT, &draft)?;
     ensure!(problem["code"] == "bad_request", "{problem}");
+    Ok(())
+}
+
+/// An operator may have a machine restore what another backed up. No other job opens that snapshot: none that has ended, that is
+/// another machine's, another command's or of another snapshot, and none that there never was.
+fn has_no_job_for_it(grove: &mut Grove, folder: &Path, larchs: &str, rowans: &str) -> Result<()> {
+    let Grove { site, manager, machines, .. } = grove;
+    let into = |name: &str| folder.join(name).display().to_string();
+    let done = manager.run("backup.restore", &json!({"machine": "rowan", "snapshot": larchs, "to": into("given")}))?;
+    ensure!(done["result"]["files"] == 2, "an operator may have it: {done}");
+    let id = |job: &Value| job["id"].as_str().unwrap_or_default().to_owned();
+    let other = manager.run("backup.run", &json!({"machine": "rowan", "path": [folder.join("own")]}))?;
+    // Of two that are open, one is another machine's and one of another snapshot.
+    machines[0].agent()?.signal("STOP")?;
+    let theirs = json!({"machine": "larch", "snapshot": larchs, "to": into("theirs")});
+    let theirs = manager.submit("backup.restore", &theirs)?;
+    machines[1].agent()?.signal("STOP")?;
+    let own = json!({"machine": "rowan", "snapshot": rowans, "to": into("mine")});
+    let own = manager.submit("backup.restore", &own)?;
+    let claims =
+        [id(&done), id(&other), theirs.clone(), own.clone(), "0190f3a0-0000-7000-8000-000000000000".into(), "x".into()];
+    let mut reads = Channel::open(site, &machines[1], "read")?;
+    for job in claims {
+        let open = json!({"version": 1, "snapshot": larchs, "name": null, "job": job}).to_string();
+        let problem = reads.refused(OPEN, open.as_bytes())?;
+        ensure!(problem["code"] == "not_found", "{job}: {problem}");
+    }
+    for (machine, job) in machines.iter_mut().zip([theirs, own]) {
+        machine.agent()?.signal("CONT")?;
+        manager.job_in(&job, &["succeeded"])?;
+    }
     Ok(())
 }
 
