@@ -6,10 +6,13 @@
 mod file;
 
 use crate::tree::Listing;
+use crate::upload::{Before, MOST_BEFORE};
 use crate::{ChunkId, Content, Entry, Kind, Streams, TreeError, TreeReader};
 
 pub use file::{BasisFile, BasisFileError, BasisFileWriter};
 
+/// Chunks of a file for which it is worth knowing how they were cut.
+const FEW: usize = 4;
 /// Ids read at once.
 const WINDOW: usize = 4096;
 
@@ -64,6 +67,25 @@ impl Basis {
             }
         }
         here.entry.as_ref().filter(|entry| entry.name == name)
+    }
+
+    /// How a file of this name was cut, where that is worth knowing.
+    pub(crate) fn cut(&mut self, name: &[u8]) -> Option<Before> {
+        let Kind::File(content) = &self.before(name)?.kind else { return None };
+        let all = content.chunks.len();
+        if all < FEW {
+            return None;
+        }
+        let chunks = content.chunks[..all.min(MOST_BEFORE)].to_vec();
+        let content = Content { first: content.first, chunks, ..Content::default() };
+        let mut ids = Vec::with_capacity(content.chunks.len());
+        let read: Result<(), TreeError> = self.ids(&content, |some| {
+            ids.extend_from_slice(some);
+            Ok(())
+        });
+        self.note(read)?;
+        let is_all = ids.len() == all;
+        Some(Before::new(ids.into_iter().zip(content.chunks).collect(), is_all))
     }
 
     pub(crate) fn begin_directory(&mut self, name: &[u8]) {

@@ -5,6 +5,7 @@
 //! receiver that fails ends everything.
 
 mod absorb;
+mod guess;
 mod link;
 mod queue;
 mod reading;
@@ -21,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 use worker::Worker;
 
+pub(crate) use guess::{Before, MOST as MOST_BEFORE};
 pub use link::{Cancel, UploadError, UploadProgress};
 pub(crate) use queue::{Block, End};
 pub use source::{FileSource, Layout, ReadSource};
@@ -72,7 +74,7 @@ pub(crate) struct Upload<R: Receiver, F> {
     clock: fn() -> SystemTime,
     most_threads: usize,
     threads: Vec<JoinHandle<()>>,
-    batch: Vec<F>,
+    batch: Vec<(F, Option<Before>)>,
     batch_bytes: u64,
 }
 
@@ -111,9 +113,10 @@ impl<R: Receiver + 'static, F: FileSource> Upload<R, F> {
         self.queue.jobs_under_way() <= 2 * self.most_threads
     }
 
-    pub(crate) fn push(&mut self, source: F) -> Result<(), UploadError<R::Error>> {
+    /// `before`: how the file was cut in the snapshot that this one builds on.
+    pub(crate) fn push(&mut self, source: F, before: Option<Before>) -> Result<(), UploadError<R::Error>> {
         self.batch_bytes += source.size();
-        self.batch.push(source);
+        self.batch.push((source, before));
         if self.batch_bytes >= JOB_BYTES || self.batch.len() >= JOB_FILES { self.submit() } else { Ok(()) }
     }
 

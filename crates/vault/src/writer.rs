@@ -195,7 +195,8 @@ impl<R: Receiver + 'static, F: FileSource> SnapshotWriter<R, F> {
         while !self.upload.has_room() {
             self.advance(true)?;
         }
-        self.upload.push(source)?;
+        let before = self.basis.as_mut().and_then(|basis| basis.cut(&entry.name));
+        self.upload.push(source, before)?;
         self.step(Step::File(entry))
     }
 

@@ -10,6 +10,7 @@ struct Pending {
     at: usize,
     length: u32,
     name: Fingerprint,
+    is_known: bool,
 }
 
 pub(super) struct Absorber<R> {
@@ -25,10 +26,10 @@ impl<R: Receiver> Absorber<R> {
         Absorber { link, packer: Packer::new(packing), pending: Vec::new(), new: Vec::new(), names: Vec::new() }
     }
 
-    /// Takes note of a chunk that lies at this position of the buffer.
-    pub(super) fn note(&mut self, at: usize, chunk: &[u8]) {
-        let name = self.link.fingerprint(chunk);
-        self.pending.push(Pending { at, length: chunk.len() as u32, name });
+    /// Takes note of a chunk that lies at this position of the buffer. One that is known is in what the snapshot builds on: the
+    /// receiver need not be asked.
+    pub(super) fn note(&mut self, at: usize, length: usize, name: Fingerprint, is_known: bool) {
+        self.pending.push(Pending { at, length: length as u32, name, is_known });
     }
 
     pub(super) fn pending(&self) -> usize {
@@ -46,14 +47,15 @@ impl<R: Receiver> Absorber<R> {
     ) -> Result<(), UploadError<R::Error>> {
         ids.extend(self.pending.iter().map(|chunk| chunk.name.id));
         lengths.extend(self.pending.iter().map(|chunk| chunk.length));
-        self.link.claim(self.pending.iter().map(|chunk| &chunk.name.id), &mut self.new);
+        let unknown = self.pending.iter().enumerate().filter(|(_, chunk)| !chunk.is_known);
+        self.link.claim(unknown.map(|(at, chunk)| (at, &chunk.name.id)), &mut self.new);
         for new in self.new.chunks(R::BATCH) {
             self.names.clear();
             self.names.extend(new.iter().map(|at| self.pending[*at].name));
             let answers = self.link.have(&self.names)?;
             let missing = new.iter().zip(answers).filter(|(_, has)| !has);
             for (at, _) in missing {
-                let Pending { at, length, name } = self.pending[*at];
+                let Pending { at, length, name, .. } = self.pending[*at];
                 if let Some(full) = self.packer.gather(name, &buffer[at..at + length as usize]).and_then(&mut *offer) {
                     let segment = self.packer.press(full);
                     self.link.put(segment)?;

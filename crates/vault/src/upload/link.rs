@@ -81,10 +81,10 @@ impl<R: Receiver> Link<R> {
     }
 
     /// Of these ids, the positions of those that nobody sent or asked about before.
-    pub(super) fn claim<'a>(&self, ids: impl Iterator<Item = &'a ChunkId>, new: &mut Vec<usize>) {
+    pub(super) fn claim<'a>(&self, ids: impl Iterator<Item = (usize, &'a ChunkId)>, new: &mut Vec<usize>) {
         let mut sent = self.sent.lock();
         new.clear();
-        new.extend(ids.enumerate().filter(|(_, id)| sent.claim(id)).map(|(at, _)| at));
+        new.extend(ids.filter(|(_, id)| sent.claim(id)).map(|(at, _)| at));
     }
 
     pub(super) fn have(&self, names: &[Fingerprint]) -> Result<Vec<bool>, UploadError<R::Error>> {

@@ -1,6 +1,7 @@
 //! Jobs on their way to threads, and results on their way back, in order.
 
 use super::UploadError;
+use super::guess::Before;
 use crate::segment::Loose;
 use crate::{ChunkId, Content};
 use parking_lot::{Condvar, Mutex};
@@ -14,7 +15,7 @@ const BLOCKS: usize = 16;
 /// Files that one thread reads one after the other.
 pub(super) struct Job<F> {
     pub number: u64,
-    pub files: Vec<F>,
+    pub files: Vec<(F, Option<Before>)>,
 }
 
 /// What a thread is to do next.

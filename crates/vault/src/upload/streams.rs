@@ -12,6 +12,7 @@ const TOGETHER: usize = 1 << 20;
 
 /// One stream: what is gathered of it, and what it is made of.
 struct Side<R> {
+    link: Arc<Link<R>>,
     absorber: Absorber<R>,
     buffer: Vec<u8>,
     ids: Vec<ChunkId>,
@@ -20,12 +21,13 @@ struct Side<R> {
 
 impl<R: Receiver> Side<R> {
     fn new(link: Arc<Link<R>>, packing: Packing) -> Side<R> {
-        let absorber = Absorber::new(link, packing);
-        Side { absorber, buffer: Vec::new(), ids: Vec::new(), lengths: Vec::new() }
+        let absorber = Absorber::new(link.clone(), packing);
+        Side { link, absorber, buffer: Vec::new(), ids: Vec::new(), lengths: Vec::new() }
     }
 
     fn chunk(&mut self, chunk: &[u8]) -> Result<(), UploadError<R::Error>> {
-        self.absorber.note(self.buffer.len(), chunk);
+        let name = self.link.fingerprint(chunk);
+        self.absorber.note(self.buffer.len(), chunk.len(), name, false);
         self.buffer.extend_from_slice(chunk);
         if self.buffer.len() >= TOGETHER { self.settle() } else { Ok(()) }
     }

@@ -1,6 +1,7 @@
 //! One thread of an upload.
 
 use super::absorb::Absorber;
+use super::guess::{Guess, Next};
 use super::link::Link;
 use super::queue::{Block, End, Job, Queue, Work};
 use super::reading::Reading;
@@ -58,19 +59,19 @@ impl<R: Receiver, F: FileSource> Worker<R, F> {
 
     fn work(&mut self, job: Job<F>) -> Result<(), UploadError<R::Error>> {
         self.job = job.number;
-        for file in job.files {
-            self.file(file)?;
+        for (file, before) in job.files {
+            self.file(file, Guess::new(before))?;
         }
         self.settle()?;
         self.queue.give(self.job, std::mem::take(&mut self.block), true);
         Ok(())
     }
 
-    fn file(&mut self, mut source: F) -> Result<(), UploadError<R::Error>> {
+    fn file(&mut self, mut source: F, guess: Guess) -> Result<(), UploadError<R::Error>> {
         self.link.check()?;
         let (content, error) = match source.open() {
             Ok(layout) => {
-                let (content, error) = self.read(&mut source, Reading::new(layout))?;
+                let (content, error) = self.read(&mut source, Reading::new(layout), guess)?;
                 (Some(content), error)
             }
             Err(error) => (None, Some(error)),
@@ -84,6 +85,7 @@ impl<R: Receiver, F: FileSource> Worker<R, F> {
         &mut self,
         source: &mut F,
         mut reading: Reading,
+        mut guess: Guess,
     ) -> Result<(crate::Content, Option<std::io::Error>), UploadError<R::Error>> {
         while !reading.has_ended() {
             if self.buffer.len() - self.filled < reading.wants().max(1) {
@@ -94,12 +96,30 @@ impl<R: Receiver, F: FileSource> Worker<R, F> {
             let filled = reading.fill(source, &mut self.buffer[self.filled..]);
             self.filled += filled;
             self.link.progress.bytes_read.fetch_add(filled as u64, Ordering::Relaxed);
-            while let Some(cut) = self.cutter.cut(&self.buffer[self.begin..self.filled], reading.has_ended()) {
-                self.absorber.note(self.begin, &self.buffer[self.begin..self.begin + cut]);
-                self.begin += cut;
+            while let Some(length) = self.next(&mut guess, reading.has_ended()) {
+                self.begin += length;
             }
         }
         Ok(reading.finish(source))
+    }
+
+    /// Notes the next chunk in the buffer; nothing while that depends on what follows.
+    fn next(&mut self, guess: &mut Guess, ended: bool) -> Option<usize> {
+        let bytes = &self.buffer[self.begin..self.filled];
+        let named = match guess.look(bytes, ended, |chunk| self.link.fingerprint(chunk)) {
+            Next::Same(length, name) => {
+                self.absorber.note(self.begin, length, name, true);
+                return Some(length);
+            }
+            Next::More => return None,
+            Next::Other(named) => named,
+        };
+        let cut = self.cutter.cut(bytes, ended)?;
+        let name = named.filter(|(length, _)| *length == cut).map(|(_, name)| name);
+        let name = name.unwrap_or_else(|| self.link.fingerprint(&bytes[..cut]));
+        let is_known = guess.cut(&name.id);
+        self.absorber.note(self.begin, cut, name, is_known);
+        Some(cut)
     }
 
     /// Sends the chunks in the buffer, and moves what is not cut yet to its front.

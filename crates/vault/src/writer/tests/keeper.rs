@@ -17,6 +17,8 @@ pub(super) struct Keeper {
     pub(super) secret: Option<DomainSecret>,
     pub(super) chunks: Mutex<HashMap<ChunkId, (Fingerprint, Vec<u8>)>>,
     pub(super) puts: AtomicU64,
+    /// Names of chunks that it was asked about.
+    pub(super) asked: AtomicU64,
     /// Chunks that came although they were there.
     pub(super) twice: AtomicU64,
     pub(super) fails_after: Option<u64>,
@@ -82,6 +84,7 @@ impl Receiver for Keeper {
 
     fn have(&self, names: &[Fingerprint]) -> Result<Vec<bool>, Full> {
         assert!(!names.is_empty() && names.len() <= Self::BATCH);
+        self.asked.fetch_add(names.len() as u64, Ordering::Relaxed);
         let chunks = self.chunks.lock();
         Ok(names.iter().map(|name| chunks.get(&name.id).is_some_and(|(known, _)| known.tag == name.tag)).collect())
     }
