@@ -1,8 +1,9 @@
 //! Typed ids: UUIDs of version 7, so that rows created later sort later.
 
 use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
 use std::{fmt, str::FromStr};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 /// A text that is not the id it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +11,18 @@ use uuid::Uuid;
 pub struct WrongId {
     pub what: &'static str,
     pub text: String,
+}
+
+/// A clock before 1970 counts as one that stands at its beginning: such ids are in no order.
+fn fresh() -> Uuid {
+    at(SystemTime::now())
+}
+
+fn at(now: SystemTime) -> Uuid {
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(_) => Uuid::now_v7(),
+        Err(_) => Uuid::new_v7(Timestamp::from_unix(NoContext, 0, 0)),
+    }
 }
 
 macro_rules! typed_id {
@@ -23,7 +36,7 @@ macro_rules! typed_id {
             /// A fresh id.
             #[allow(clippy::new_without_default)] // a default would hide that every id differs
             pub fn new() -> $name {
-                $name(Uuid::now_v7())
+                $name(fresh())
             }
 
             pub const fn from_uuid(id: Uuid) -> $name {
@@ -84,6 +97,13 @@ typed_id!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_before_1970_makes_ids_too() {
+        let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);
+        assert_ne!(at(before), at(before));
+        assert!(at(before) < fresh());
+    }
 
     #[test]
     fn an_id_is_its_text_everywhere() {
