@@ -39,6 +39,7 @@ pub(crate) const TEST: &[Need] = &[
     Need { what: "getfattr", packages: &["attr"], present: || process::find("getfattr").is_some() },
     Need { what: "tar", packages: &["tar"], present: || process::find("tar").is_some() },
     Need { what: "restic", packages: &["restic"], present: || process::find("restic").is_some() },
+    Need { what: "faketime", packages: &["faketime"], present: || process::find("faketime").is_some() },
     Need { what: "borg", packages: &["borgbackup"], present: || process::find("borg").is_some() },
     Need { what: "python3's venv", packages: &["python3-venv"], present: has_venv },
 ];

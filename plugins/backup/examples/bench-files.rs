@@ -111,7 +111,7 @@ fn back_up(store: &Path, tree: &Path) {
         scratch: std::env::temp_dir(),
     };
     let walked = walk(&mut writer, &options, &mut |problem| eprintln!("{problem}")).unwrap();
-    let finished = writer.finish(&Description::default(), walked.lost > 0).unwrap();
+    let finished = writer.finish(&Description::default(), !walked.is_whole()).unwrap();
     let stored = disk_usage(&store.join("packs")) >> 20;
     let (files, read) = (finished.counts.files, finished.counts.files_read);
     report(begun, &format!("{files} files, {read} read, {stored} MiB in packs"));

@@ -52,7 +52,7 @@ pub(crate) struct Ran {
     sent_bytes: u64,
     /// What could not be read whole
     problems: u64,
-    /// Files that changed while they were read
+    /// Files that changed while they were read, or were gone
     changed: u64,
 }
 
@@ -226,8 +226,7 @@ impl Work {
         for problem in problems.iter().filter(|problem| problem.what.severity() > Severity::Note) {
             description.add_problem(&problem.path, &problem.what.to_string());
         }
-        let incomplete = walked.lost > 0;
-        let finished = writer.finish(&description, incomplete).map_err(write_fault)?;
+        let finished = writer.finish(&description, !walked.is_whole()).map_err(write_fault)?;
         if let Some(error) = &finished.basis_lost {
             sdk::tracing::warn!(%error, "the next run has to ask the administrator for this one");
         }
@@ -239,15 +238,14 @@ fn report(ctx: &Ctx, outcome: Outcome, sent_bytes: u64) -> Ran {
     let Outcome { finished, walked, problems } = outcome;
     for problem in &problems {
         match problem.what.severity() {
-            Severity::Loss => ctx.in_part(fault(Code::Unavailable, problem.to_string())),
-            Severity::Doubt => sdk::tracing::warn!("{problem}"),
+            Severity::Loss | Severity::Doubt => ctx.in_part(fault(Code::Unavailable, problem.to_string())),
             Severity::Note => sdk::tracing::info!("{problem}"),
         }
     }
     let counts = finished.counts;
     Ran {
         snapshot: finished.received.snapshot.to_string(),
-        status: if walked.lost > 0 { "incomplete" } else { "complete" }.to_owned(),
+        status: if walked.is_whole() { "complete" } else { "incomplete" }.to_owned(),
         files: counts.files,
         directories: counts.directories,
         files_read: counts.files_read,

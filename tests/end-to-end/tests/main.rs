@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bad_backups;
 mod bad_input;
 mod bench;
 mod browser;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         backup::cases(),
         mount::cases(),
         rivals::cases(),
+        bad_backups::cases(),
         audit::cases(),
         operators::cases(),
         bad_input::cases(),

@@ -21,7 +21,7 @@ pub type ReadProblem = Problem<Unread>;
 pub enum Severity {
     /// As intended; said so that nobody wonders.
     Note,
-    /// What is in the snapshot may not be what the file held at any one moment.
+    /// What is in the snapshot may not be what the machine held at any one moment.
     Doubt,
     /// Something is missing from the snapshot.
     Loss,
@@ -74,9 +74,9 @@ impl Unread {
     pub fn severity(&self) -> Severity {
         match self {
             Unread::NotEntered(_) | Unread::OtherFileSystem | Unread::Own | Unread::Link { .. } => Severity::Note,
-            // What is gone is not a part of the machine any more; a loop leads to what is in the snapshot already.
-            Unread::Vanished | Unread::Loop { .. } => Severity::Note,
-            Unread::Changed => Severity::Doubt,
+            // It leads to what is in the snapshot already.
+            Unread::Loop { .. } => Severity::Note,
+            Unread::Changed | Unread::Vanished => Severity::Doubt,
             _ => Severity::Loss,
         }
     }
@@ -125,5 +125,6 @@ mod tests {
         assert!(problem.to_string().starts_with("/etc/shadow: it cannot be opened: Permission denied"));
         assert_eq!(problem.what.severity(), Severity::Loss);
         assert_eq!(Unread::NotEntered(FileSystem::Pseudo("proc")).severity(), Severity::Note);
+        assert_eq!(Unread::Vanished.severity(), Severity::Doubt);
     }
 }

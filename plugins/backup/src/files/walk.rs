@@ -77,8 +77,15 @@ pub struct Walked {
     pub excluded: u64,
     /// Problems that took something away, so that the snapshot is incomplete.
     pub lost: u64,
-    /// Files that may not be what they were at any one moment.
+    /// Files that may not be what they were at any one moment, or were gone at the next.
     pub doubtful: u64,
+}
+
+impl Walked {
+    /// Whether everything that was there is in the snapshot as it was.
+    pub fn is_whole(&self) -> bool {
+        self.lost == 0 && self.doubtful == 0
+    }
 }
 
 /// Why a walk ended before its time.

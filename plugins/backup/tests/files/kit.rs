@@ -87,7 +87,7 @@ impl Store {
         for problem in problems.iter().filter(|problem| problem.what.severity() > Severity::Note) {
             description.add_problem(&problem.path, &problem.what.to_string());
         }
-        let finished = writer.finish(&description, walked.lost > 0).unwrap();
+        let finished = writer.finish(&description, !walked.is_whole()).unwrap();
         Ok(Backup { id: finished.received.snapshot, walked, finished, problems })
     }
 
