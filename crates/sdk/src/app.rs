@@ -151,7 +151,7 @@ impl App {
     /// with the page before; nothing at the end), at most `query.page.limit` of them. What a view declares as
     /// `params` arrives in `query.params`, read by [`Query::param`]: they say which rows there are (a folder, a
     /// snapshot). On a command line each is an option, and stands by its position where the view's `x-cli` says so; a
-    /// param `machine` chooses who answers and does not arrive. `query.filters` are the operator's own conditions on
+    /// param `machine` chooses who answers, where a machine does, and does not arrive. `query.filters` are the operator's own conditions on
     /// fields, as are `q`, `sort` and `fields`; the host applies none of them to rows that it does not keep.
     #[must_use]
     pub fn query<T, F, Fut>(mut self, by: AnsweredBy, function: F) -> App

@@ -83,6 +83,18 @@ domain!(
     {"type": "string", "x-type": "secret"}
 );
 
+/// A row of another type, in rows that a plugin computes: the key of that row, and what names it to a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Reference {
+    pub id: String,
+    pub label: String,
+}
+
+impl FieldValue for Reference {
+    const KIND: FieldType = FieldType::Ref;
+}
+
 /// A moment, RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

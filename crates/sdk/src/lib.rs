@@ -27,7 +27,7 @@ pub use abi::Info;
 pub use app::App;
 pub use build::{Args, Output};
 pub use context::Ctx;
-pub use domain::{Bytes, Cidr, Mac, Percent, Seconds, Secret, Time};
+pub use domain::{Bytes, Cidr, Mac, Percent, Reference, Seconds, Secret, Time};
 pub use fault::{Fault, Result, fault};
 pub use row::{FieldValue, Row};
 pub use rows::Rows;

@@ -2,7 +2,7 @@
 
 use crate::rows::object;
 use crate::{Result, Row, fault};
-use schema::{Code, DEFAULT_LIMIT, MAX_LIMIT, Object, Query, Type};
+use schema::{Code, DEFAULT_LIMIT, Filter, MAX_LIMIT, Object, Op, Query, Type};
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -41,7 +41,7 @@ pub fn select<T: Row>(rows: &[T], query: &Query) -> Result<(Vec<Object>, Option<
 fn matches(kind: &Type, query: &Query, row: &Object) -> bool {
     let narrowed = query.filters.iter().all(|filter| match filter.field.as_str() {
         "$key" => filter.op.holds(&Value::String(key_text(kind, row)), &filter.value),
-        field => filter.op.holds(row.get(field).unwrap_or(&Value::Null), &filter.value),
+        field => holds(filter, row.get(field).unwrap_or(&Value::Null)),
     });
     let words = query.q.as_deref().unwrap_or_default().to_lowercase();
     let texts: Vec<String> = kind
@@ -49,9 +49,26 @@ fn matches(kind: &Type, query: &Query, row: &Object) -> bool {
         .iter()
         .filter(|(_, field)| field.search)
         .filter_map(|(name, _)| row.get(name).filter(|value| !value.is_null()))
-        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).to_lowercase())
+        .map(|value| text(value).map_or_else(|| value.to_string(), str::to_owned).to_lowercase())
         .collect();
     narrowed && words.split_whitespace().all(|word| texts.iter().any(|text| text.contains(word)))
+}
+
+/// A reference is met by its key and by what people call it.
+fn holds(filter: &Filter, value: &Value) -> bool {
+    let Some((id, label)) = reference(value) else { return filter.op.holds(value, &filter.value) };
+    let (id, label) = (filter.op.holds(id, &filter.value), filter.op.holds(label, &filter.value));
+    if matches!(filter.op, Op::Ne | Op::Empty) { id && label } else { id || label }
+}
+
+fn reference(value: &Value) -> Option<(&Value, &Value)> {
+    let parts = value.as_object()?;
+    Some((parts.get("id")?, parts.get("label")?))
+}
+
+/// What a person reads of a text or a reference.
+fn text(value: &Value) -> Option<&str> {
+    reference(value).map_or(value, |(_, label)| label).as_str()
 }
 
 /// The key of a row as hosts write it.
@@ -104,7 +121,10 @@ fn compare(one: &Value, other: &Value) -> Ordering {
         (Value::Null, Value::Null) => Ordering::Equal,
         (Value::Null, _) => Ordering::Less,
         (_, Value::Null) => Ordering::Greater,
-        (one, other) => one.to_string().cmp(&other.to_string()),
+        (one, other) => match (text(one), text(other)) {
+            (Some(one), Some(other)) => one.cmp(other),
+            _ => one.to_string().cmp(&other.to_string()),
+        },
     }
 }
 
@@ -120,6 +140,12 @@ mod tests {
         #[field(search)]
         name: String,
         moons: Option<u32>,
+        #[field(search, ref = "acme.star")]
+        star: crate::Reference,
+    }
+
+    fn star(id: &str, label: &str) -> crate::Reference {
+        crate::Reference { id: id.to_owned(), label: label.to_owned() }
     }
 
     fn planets() -> Vec<Planet> {
@@ -128,6 +154,7 @@ mod tests {
             id: id as u32,
             name: (*name).to_owned(),
             moons: *moons,
+            star: if id < 3 { star("s1", "Sol") } else { star("s2", "Alpha") },
         };
         all.iter().enumerate().map(planet).collect()
     }
@@ -144,6 +171,16 @@ mod tests {
         assert_eq!(names(json!({"q": "er"})).0, ["Mercury", "Jupiter"]);
         assert_eq!(names(json!({"where": [{"field": "moons", "op": "ge", "value": 2}]})).0, ["Mars", "Jupiter"]);
         assert_eq!(names(json!({"where": [{"field": "$key", "value": "[2]"}]})).0, ["Earth"]);
+    }
+
+    #[test]
+    fn references_are_found_by_their_key_and_by_what_they_are_called() {
+        let of = |op: &str, value: &str| names(json!({"where": [{"field": "star", "op": op, "value": value}]})).0;
+        assert_eq!((of("eq", "s2"), of("eq", "Alpha")), (of("ne", "s1"), of("ne", "Sol")));
+        assert_eq!(of("eq", "s2"), ["Mars", "Jupiter"]);
+        assert_eq!((of("eq", "s3").len(), of("empty", "").len()), (0, 0));
+        assert_eq!(names(json!({"q": "alp", "sort": ["star"]})).0, ["Mars", "Jupiter"]);
+        assert_eq!(names(json!({"sort": ["star"]})).0[..2], ["Mars", "Jupiter"]);
     }
 
     #[test]

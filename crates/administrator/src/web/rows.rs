@@ -39,6 +39,8 @@ pub(super) struct Asked {
     pub(super) type_id: String,
     pub(super) query: Query,
     answered_by: Option<AnsweredBy>,
+    /// The view declares a param `machine` of its own.
+    names_machine: bool,
     plugin: String,
     types: Vec<String>,
 }
@@ -67,6 +69,7 @@ pub(super) fn prepare(
     })?;
     let asked = Asked {
         query: merged(view, query),
+        names_machine: view.params.contains_key("machine"),
         answered_by: kind.computed.as_ref().map(|computed| computed.answered_by),
         plugin: type_id.split('.').next().unwrap_or_default().to_owned(),
         types: depends_on(&snapshot, manifest, kind, &type_id),
@@ -75,7 +78,7 @@ pub(super) fn prepare(
     Ok((snapshot.clone(), asked))
 }
 
-/// Params are those that the view declares, of their kind; `machine` says who answers.
+/// Params are those that the view declares, of their kind; `machine` says who answers, where a machine does.
 fn check_params(view: &View, query: &Query) -> Result<(), Problem> {
     for (name, value) in &query.params {
         let at = format!("params.{}", schema::neutral_text(name));
@@ -149,7 +152,10 @@ async fn stored(app: &App, asked: Asked) -> Result<Answered, Problem> {
 }
 
 async fn computed(app: &Arc<App>, snapshot: &Snapshot, mut asked: Asked, by: AnsweredBy) -> Result<Answered, Problem> {
-    let machine = asked.query.params.shift_remove("machine");
+    let machine = match by {
+        AnsweredBy::Administrator if asked.names_machine => None,
+        _ => asked.query.params.shift_remove("machine"),
+    };
     let page = match by {
         AnsweredBy::Administrator => {
             let query = json!(asked.query);
