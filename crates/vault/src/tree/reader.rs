@@ -101,6 +101,21 @@ impl<S: Streams> TreeReader<S> {
         Ok(List::new(self, Listing::new(self, place)?))
     }
 
+    /// What is in a directory after a name, in the order of names: where a page of it ended, the next begins.
+    ///
+    /// # Errors
+    /// As [`TreeReader::list`].
+    pub fn list_after(
+        &self,
+        place: Place,
+        name: &[u8],
+    ) -> Result<impl Iterator<Item = Result<Entry, TreeError>>, TreeError> {
+        let mut listing = Listing::new(self, place)?;
+        listing.skip_to(self, name)?;
+        let name = name.to_owned();
+        Ok(List::new(self, listing).skip_while(move |entry| entry.as_ref().is_ok_and(|entry| entry.name <= name)))
+    }
+
     /// Everything below a directory: each path, relative to it, before what is below it.
     ///
     /// # Errors

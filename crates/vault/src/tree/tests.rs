@@ -276,6 +276,12 @@ fn huge_directories_have_pages_that_a_new_name_does_not_move() {
     assert_eq!(reader.find(b"file 00029999").unwrap().unwrap().name, b"file 00029999");
     assert_eq!(reader.find(b"file 00029999x").unwrap(), None);
     assert_eq!(reader.find(b"a").unwrap(), None);
+    for (name, next) in [("", 0), ("file 00004095", 4096), ("file 00012345x", 12_346), ("file 00029998", 29_999)] {
+        let mut after = reader.list_after(reader.root(), name.as_bytes()).unwrap().map(|entry| entry.unwrap().name);
+        assert_eq!(after.next().unwrap(), format!("file {next:08}").into_bytes(), "after {name}");
+        assert_eq!(after.count(), 29_999 - next, "after {name}");
+    }
+    assert_eq!(reader.list_after(reader.root(), b"file 00029999").unwrap().count(), 0);
     let [with, without] = [reader, written(&without)].map(|reader| reader.streams().names.clone());
     let same = with.iter().rev().zip(without.iter().rev()).take_while(|(a, b)| a == b).count();
     assert!(same > with.len() * 4 / 5, "{same} of {} bytes at the end are the same", with.len());
