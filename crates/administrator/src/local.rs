@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 /// Shortest time between two stored values of a job's progress; watchers get every one.
 const PROGRESS_PACE: Duration = Duration::from_millis(250);
 
+/// How long a file that was sent whole waits for whoever is to save it.
+const FETCHED: Duration = Duration::from_secs(60);
+
 /// The administrator's own running jobs.
 #[derive(Default)]
 pub(crate) struct Local {
@@ -31,7 +34,14 @@ struct Running {
     cancel: CancellationToken,
     abandon: CancellationToken,
     /// Opened by the command and not yet taken by an operator's client.
-    streams: HashMap<String, Duplex>,
+    streams: HashMap<String, Opened>,
+}
+
+/// A stream that a command opened.
+pub(crate) struct Opened {
+    pub(crate) duplex: Duplex,
+    /// Name of the file that it is, where the command said one.
+    pub(crate) file: Option<String>,
 }
 
 /// Starts a job unless it runs already.
@@ -73,7 +83,7 @@ pub(crate) fn cancel(app: &Arc<App>, id: JobId, abandon: bool) {
 ///
 /// # Errors
 /// `not_found` where the job ended, or its stream is taken.
-pub(crate) async fn take_stream(app: &App, id: JobId, name: &str) -> Result<Duplex, Problem> {
+pub(crate) async fn take_stream(app: &App, id: JobId, name: &str) -> Result<Opened, Problem> {
     loop {
         let changed = app.local.streams_changed.notified();
         {
@@ -82,6 +92,7 @@ pub(crate) async fn take_stream(app: &App, id: JobId, name: &str) -> Result<Dupl
                 return Err(Problem::not_found("the job does not run any more, and its streams are gone with it."));
             };
             if let Some(stream) = job.streams.remove(name) {
+                app.local.streams_changed.notify_waiters();
                 return Ok(stream);
             }
         }
@@ -194,8 +205,12 @@ async fn follow(
         };
         match event {
             None => return Err(Problem::new(Code::Crashed, "the command ended without a word.")),
-            Some(OpEvent::Done(result)) => return Ok(succeeded(result)),
+            Some(OpEvent::Done(result)) => {
+                fetched(app, id, cancel).await;
+                return Ok(succeeded(result));
+            }
             Some(OpEvent::Part(result, problem)) => {
+                fetched(app, id, cancel).await;
                 return Ok(Outcome { state: JobState::Incomplete, result: Some(result), problem: Some(problem) });
             }
             Some(OpEvent::Fault(problem)) => return Err(problem),
@@ -206,15 +221,34 @@ async fn follow(
                 log(app, id, level.as_str(), text).await?;
             }
             Some(OpEvent::Warn(problem)) => log(app, id, "warn", problem.to_string()).await?,
-            Some(OpEvent::Open { name, duplex }) => {
+            Some(OpEvent::Open { name, file, duplex }) => {
                 if let Some(job) = app.local.running.lock().get_mut(&id) {
-                    job.streams.insert(name, duplex);
+                    job.streams.insert(name, Opened { duplex, file });
                 }
                 app.local.streams_changed.notify_waiters();
             }
             Some(OpEvent::Checkpoint(value)) => app.job_events(vec![(id, Event::Checkpoint(value))]).await?,
             Some(OpEvent::Rows(_)) => {}
         }
+    }
+}
+
+/// Waits until the files that a command sent are taken: it may have sent all of one before anybody could come for it.
+async fn fetched(app: &App, id: JobId, cancel: &CancellationToken) {
+    let all_taken = async {
+        loop {
+            let changed = app.local.streams_changed.notified();
+            let waits = |job: &Running| job.streams.values().any(|stream| stream.file.is_some());
+            if !app.local.running.lock().get(&id).is_some_and(waits) {
+                return;
+            }
+            changed.await;
+        }
+    };
+    tokio::select! {
+        () = all_taken => {}
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(FETCHED) => {}
     }
 }
 

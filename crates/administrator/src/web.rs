@@ -6,6 +6,7 @@
 mod assets;
 mod auth;
 mod commands;
+mod files;
 mod jobs;
 mod limits;
 mod listen;
@@ -88,6 +89,9 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     endpoint(Method::GET, "/api/v1/jobs/{job}/streams/{stream}", Access::Job, |on_method| {
         on(on_method, streams::attach)
     }),
+    endpoint(Method::GET, "/api/v1/jobs/{job}/streams/{stream}/file", Access::Job, |on_method| {
+        on(on_method, files::save)
+    }),
     endpoint(Method::GET, "/api/v1/{name}/{view}", Access::View, |on_method| on(on_method, views::rows)),
     endpoint(Method::GET, "/api/v1/{name}/{view}/count", Access::View, |on_method| on(on_method, views::count)),
     endpoint(Method::GET, "/api/v1/{name}/{view}/facets", Access::View, |on_method| on(on_method, views::facets)),
@@ -168,6 +172,7 @@ mod tests {
             ("POST", "/api/v1/jobs/{job}/cancel", Access::Job),
             ("GET", "/api/v1/jobs/{job}/events", Access::Job),
             ("GET", "/api/v1/jobs/{job}/streams/{stream}", Access::Job),
+            ("GET", "/api/v1/jobs/{job}/streams/{stream}/file", Access::Job),
             ("GET", "/api/v1/{name}/{view}", Access::View),
             ("GET", "/api/v1/{name}/{view}/count", Access::View),
             ("GET", "/api/v1/{name}/{view}/facets", Access::View),

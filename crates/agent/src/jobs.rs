@@ -367,7 +367,7 @@ async fn follow(core: &Arc<Core>, job: Uuid, mut operation: Operation, live: &Li
                     tracing::error!(%job, %error, "a checkpoint cannot be stored");
                 }
             }
-            Some(OpEvent::Open { name, duplex }) => live.streams.offer(name, duplex),
+            Some(OpEvent::Open { name, duplex, .. }) => live.streams.offer(name, duplex),
             Some(OpEvent::Warn(problem)) => core.outbox.job(job, log("warn", problem.to_string())),
             Some(OpEvent::Log { level, record, .. }) => {
                 let text = record.get("message").and_then(Value::as_str).map(str::to_owned);

@@ -54,6 +54,8 @@ pub enum OpEvent {
     /// The plugin opened an operator's stream of this name.
     Open {
         name: String,
+        /// What a client that saves it is to call it.
+        file: Option<String>,
         duplex: Duplex,
     },
     /// Something went wrong that does not end the operation.

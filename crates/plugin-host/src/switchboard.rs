@@ -266,7 +266,7 @@ impl Switchboard {
         let duplex = self
             .add_stream(op, id)
             .ok_or_else(|| Problem::new(Code::Conflict, "the operation has ended, or has too many streams."))?;
-        let open = serde_json::to_vec(&OpenStream { name: name.to_owned() }).unwrap_or_default();
+        let open = serde_json::to_vec(&OpenStream { name: name.to_owned(), file: None }).unwrap_or_default();
         self.signal(op.id, signal::OPEN, u64::from(id), &open);
         Ok((id, duplex))
     }
@@ -395,7 +395,8 @@ impl Switchboard {
             return self.breach(op, "it opened a stream with a number of the host's");
         }
         let Some(duplex) = self.add_stream(op, stream) else { return self.breach(op, "it opened too many streams") };
-        op.push(OpEvent::Open { name: one_line(&open.name), duplex }, cost);
+        let file = open.file.as_deref().map(one_line);
+        op.push(OpEvent::Open { name: one_line(&open.name), file, duplex }, cost);
         left
     }
 

@@ -2,7 +2,7 @@
 
 mod views;
 
-use crate::{CONSOLE_VERSION, FEATURES, FieldType, Manifest, TargetKind, Type};
+use crate::{CONSOLE_VERSION, FEATURES, FieldType, Manifest, StreamDirection, TargetKind, Type};
 use std::collections::BTreeSet;
 
 /// Sizes a manifest is held to, so that a hostile one cannot swamp a host or a console.
@@ -216,6 +216,14 @@ impl Check<'_> {
                     self.fault(format!("{path}.input{at}"), problem.message);
                 }
             }
+            for (m, stream) in command.streams.iter().enumerate() {
+                let comes_out = stream.direction == StreamDirection::Out;
+                self.require(
+                    comes_out || stream.taken_as.is_none() && stream.file.is_empty(),
+                    format!("{path}.streams[{m}].as"),
+                    "only what the command alone sends is a file",
+                );
+            }
             for id in command.preview.iter().chain(command.undo.iter()) {
                 self.own_command(&path, id);
             }
@@ -348,6 +356,12 @@ mod tests {
             (
                 "commands[0].input.properties.subnet:",
                 Box::new(|m| m["commands"][0]["input"]["properties"]["subnet"]["type"] = json!("wrong")),
+            ),
+            (
+                "commands[0].streams[0].as:",
+                Box::new(|m| {
+                    m["commands"][0]["streams"] = json!([{"name": "a", "direction": "both", "as": "download"}])
+                }),
             ),
             ("plugin.requires.console:", Box::new(|m| m["plugin"]["requires"] = json!({"console": ">=1.1 <2"}))),
             (

@@ -19,6 +19,7 @@ pub const FEATURES: &[&str] = &[
     "view.settings",
     "view.tree",
     "streams",
+    "streams.files",
     "channel",
     "history",
     "extend",
@@ -516,6 +517,34 @@ pub struct Stream {
     pub direction: StreamDirection,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
+    /// What an operator's client does with it beside showing its text.
+    #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
+    pub taken_as: Option<TakenAs>,
+    /// Name of the file it is, unless the command says another when it opens the stream.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+}
+
+impl Stream {
+    pub fn new(name: &str, direction: StreamDirection) -> Stream {
+        Stream { name: name.to_owned(), direction, title: String::new(), taken_as: None, file: String::new() }
+    }
+
+    /// What a command sends as a file, which is called `file` unless it says otherwise.
+    pub fn file(name: &str, taken_as: TakenAs, file: &str) -> Stream {
+        let taken_as = Some(taken_as);
+        Stream { taken_as, file: file.to_owned(), ..Stream::new(name, StreamDirection::Out) }
+    }
+}
+
+/// What becomes of the bytes that a command sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenAs {
+    /// They are saved as a file, as they come.
+    Download,
+    /// They are the beginning of a file, which is looked at: as text, or as a picture where it is one. Never run.
+    Preview,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -70,6 +70,9 @@ pub struct InPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenStream {
     pub name: String,
+    /// Name of the file that the stream is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// The data of REPLY.

@@ -227,7 +227,15 @@ impl Ctx {
     /// # Errors
     /// It was cancelled.
     pub async fn open_stream(&self, name: &str) -> Result<Stream> {
-        self.op.open(name).await
+        self.op.open(name, None).await
+    }
+
+    /// As [`Ctx::open_stream`], of bytes that are a file of this name: whoever saves it calls it so.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub async fn open_file(&self, name: &str, file: &str) -> Result<Stream> {
+        self.op.open(name, Some(file)).await
     }
 
     /// Opens a channel to this plugin in its other role.

@@ -103,7 +103,7 @@ impl Operation {
     }
 
     /// Opens a stream to whoever follows the operation.
-    pub(crate) async fn open(self: &Arc<Operation>, name: &str) -> Result<Stream> {
+    pub(crate) async fn open(self: &Arc<Operation>, name: &str, file: Option<&str>) -> Result<Stream> {
         let (id, stream) = {
             let mut inner = self.lock();
             let id = inner.next_stream;
@@ -112,7 +112,8 @@ impl Operation {
             inner.streams.insert(id, state);
             (id, stream)
         };
-        self.message(emit::OPEN, id, serde_json::to_vec(&schema::OpenStream { name: name.to_owned() })?).await?;
+        let open = schema::OpenStream { name: name.to_owned(), file: file.map(str::to_owned) };
+        self.message(emit::OPEN, id, serde_json::to_vec(&open)?).await?;
         Ok(stream)
     }
 

@@ -21,7 +21,7 @@ async fn transcript(mut operation: Operation) -> String {
             OpEvent::Done(value) => format!("done {value}"),
             OpEvent::Part(value, problem) => format!("part {value} but {}", json!(problem)),
             OpEvent::Fault(problem) => format!("fault {}", json!(problem)),
-            OpEvent::Open { name, duplex } => {
+            OpEvent::Open { name, duplex, .. } => {
                 streams.push(tokio::spawn(exchange(duplex)));
                 format!("open {name}")
             }

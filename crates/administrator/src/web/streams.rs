@@ -10,7 +10,7 @@ use super::jobs::{find, parse};
 use super::live::{RECHECK, text_of};
 use super::problem::Answer;
 use crate::app::App;
-use crate::local;
+use crate::local::{self, Opened};
 use axum::Extension;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use fleet::MachineId;
 use jobs::{Job, JobId};
 use plugin_host::Duplex;
-use schema::{Code, JobState, Problem, StreamDirection};
+use schema::{Code, JobState, Problem, Stream, StreamDirection};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ pub(super) async fn attach(
 ) -> Answer<Response> {
     let job = find(&app, parse(&id)?).await?;
     app.may_command(&caller, &job.command)?;
-    let direction = check(&app, &job, &stream)?;
+    let direction = check(&app, &job, &stream)?.direction;
     Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |mut socket| async move {
         let served = match open(&app, &job, &stream).await {
-            Ok(duplex) => {
+            Ok(Opened { duplex, .. }) => {
                 let both = direction != StreamDirection::Out;
                 Bridge { app: &app, caller, command: &job.command, both }.carry(duplex, &mut socket).await
             }
@@ -68,7 +68,8 @@ pub(super) async fn attach(
     }))
 }
 
-fn check(app: &App, job: &Job, stream: &str) -> Result<StreamDirection, Problem> {
+/// The stream of this name of a job, as its command declares it.
+pub(super) fn check(app: &App, job: &Job, stream: &str) -> Result<Stream, Problem> {
     if job.state.is_final() {
         return Err(Problem::new(Code::Conflict, format!("the job has ended: {}.", job.state.as_str())));
     }
@@ -78,17 +79,21 @@ fn check(app: &App, job: &Job, stream: &str) -> Result<StreamDirection, Problem>
     let modules = app.modules.current();
     let (_, command) = modules.command(&job.command)?;
     if let Some(known) = command.streams.iter().find(|known| known.name == stream) {
-        return Ok(known.direction);
+        return Ok(known.clone());
     }
     let known: Vec<&str> = command.streams.iter().map(|known| known.name.as_str()).collect();
     Err(Problem::not_found(format!("{} has no stream of that name.", job.command))
         .fix(format!("It has: {}.", known.join(", "))))
 }
 
-async fn open(app: &App, job: &Job, stream: &str) -> Result<Duplex, Problem> {
+/// Takes a stream of a job, once the job runs and has opened it.
+pub(super) async fn open(app: &App, job: &Job, stream: &str) -> Result<Opened, Problem> {
     begun(app, job.id).await?;
     match job.machine {
-        Some(machine) => app.agents().open_stream(MachineId::from_uuid(machine), *job.id.as_uuid(), stream).await,
+        Some(machine) => {
+            let duplex = app.agents().open_stream(MachineId::from_uuid(machine), *job.id.as_uuid(), stream).await?;
+            Ok(Opened { duplex, file: None })
+        }
         None => local::take_stream(app, job.id, stream).await,
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn follow(mut operation: Operation, mut streams: Streams) -> Re
                 None => ended = Some(Ended::Failed(Problem::internal("the command ended without a word."))),
                 Some(OpEvent::Progress(progress)) => display.tell(&progress),
                 Some(OpEvent::Warn(problem)) => say(&schema::neutral_text(&problem.to_string())),
-                Some(OpEvent::Open { name, duplex }) => {
+                Some(OpEvent::Open { name, duplex, .. }) => {
                     if let Some(binding) = streams.take(&name) {
                         carried.spawn(binding.carry_here(duplex));
                     }

@@ -252,6 +252,13 @@ fn endpoints() -> Vec<Endpoint> {
             "jobs.stream",
             "A byte stream of a job (WebSocket; binary messages, credits as text)",
         )
+        .with(vec![job_id(), stream.clone()]),
+        Endpoint::get(
+            "/api/v1/jobs/{id}/streams/{stream}/file",
+            "jobs.file",
+            "Save a byte stream of a job, where its command declares it as a file",
+            json!({"description": "The bytes, as they come", "content": {"application/octet-stream": {}}}),
+        )
         .with(vec![job_id(), stream]),
         Endpoint::socket("/api/v1/live", "live", "Rows and their changes as they happen (WebSocket)"),
         Endpoint::get(

@@ -135,7 +135,7 @@ async fn accept(ctx: Ctx, mut stream: Stream) -> Result<()> {
 }
 
 fn stream(name: &str, direction: StreamDirection) -> Declared {
-    Declared { name: name.to_owned(), direction, title: String::new() }
+    Declared::new(name, direction)
 }
 
 pub(crate) fn declare(app: App) -> App {
