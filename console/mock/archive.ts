@@ -38,13 +38,13 @@ export const archive: Manifest = {
       id: 'entries', kind: 'tree', title: 'Entries', of: 'entry', columns: ['kind', 'size', 'modified', 'owner', 'doubt', 'name'], icon: 'folder',
       params: { machine: { title: 'Machine', type: 'ref', ref: 'fleet.machine' }, moment: { title: 'Moment', type: 'ref', ref: 'moment' }, path: { title: 'Directory', type: 'path' } },
       tree: { param: 'path', field: 'path', branch: { field: 'kind', op: 'eq', value: 'directory' } },
-      row: ['put-back'], bulk: ['put-back'],
+      row: ['show', 'put-back', 'save'], bulk: ['put-back', 'save'],
     },
     { id: 'recent', kind: 'table', title: 'Recent', of: 'entry', icon: 'clock', params: { moment: { title: 'Moment', type: 'ref', ref: 'moment' } }, row: ['put-back'] },
   ],
   commands: [
     {
-      id: 'put-back', title: 'Put back', title_many: 'Put back {n} entries', icon: 'restore', effect: 'destroy', bind: { moment: '$params.moment', path: 'path' },
+      id: 'put-back', title: 'Put back', title_many: 'Put back {n} entries', icon: 'restore', effect: 'write', bind: { moment: '$params.moment', path: 'path' },
       input: {
         type: 'object',
         properties: {
@@ -54,6 +54,16 @@ export const archive: Manifest = {
         },
       },
       output: { type: 'object', properties: { left: { type: 'integer', title: 'Left out' } } },
+    },
+    {
+      id: 'save', title: 'Save', title_many: 'Save {n} entries', icon: 'download', effect: 'read', target: { on: 'administrator' }, bind: { moment: '$params.moment', path: 'path' },
+      streams: [{ name: 'content', as: 'download', file: 'entries.tar' }],
+      input: { type: 'object', properties: { moment: { type: 'string', title: 'Moment' }, path: { type: 'array', title: 'Paths', items: { type: 'string', 'x-type': 'path' } } } },
+    },
+    {
+      id: 'show', title: 'Show', icon: 'eye', effect: 'read', target: { on: 'administrator' }, bind: { moment: '$params.moment', path: 'path' },
+      streams: [{ name: 'content', as: 'preview' }],
+      input: { type: 'object', properties: { moment: { type: 'string', title: 'Moment' }, path: { type: 'string', title: 'Path', 'x-type': 'path' } } },
     },
   ],
   state: { state: 'ok' },

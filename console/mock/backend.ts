@@ -1,6 +1,6 @@
 // The administrator's HTTP API over the invented world, without a network.
 
-import { PROBLEM_CODES, type Filter, type JsonObject, type Problem, type Query } from '../src/model/schema';
+import { PROBLEM_CODES, type Filter, type Job, type JsonObject, type Problem, type Query } from '../src/model/schema';
 import type { World } from './world';
 
 export interface Answer {
@@ -8,6 +8,8 @@ export interface Answer {
   body?: unknown;
   type?: string;
   cookie?: string;
+  /** A file, in place of the body. */
+  file?: { name: string; bytes: Uint8Array<ArrayBuffer> };
 }
 
 const STATUS: Partial<Record<(typeof PROBLEM_CODES)[number], number>> = { bad_request: 400, unauthenticated: 401, permission_denied: 403, not_found: 404, unknown_command: 404, conflict: 409, unavailable: 503 };
@@ -70,7 +72,17 @@ function job(world: World, method: string, id: string, part: string | undefined)
     world.cancel(id);
     return { status: 202, body: { job: id } };
   }
+  if (part === 'streams') return { status: 200, type: 'application/octet-stream', file: fileOf(found) };
   return { status: 200, body: found };
+}
+
+/** The bytes that a command of the invented archive sends. */
+function fileOf({ input }: Job): NonNullable<Answer['file']> {
+  const path = String([input?.path].flat()[0] ?? '');
+  const name = path.split('/').at(-1) ?? '';
+  if (name.endsWith('.png')) return { name, bytes: Uint8Array.from(atob('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='), (one) => one.charCodeAt(0)) };
+  if (name.endsWith('.gz')) return { name, bytes: Uint8Array.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]) };
+  return { name, bytes: new TextEncoder().encode(`# ${path}\n<script>alert(1)</script>\n${'a line of text\n'.repeat(40)}`) };
 }
 
 function view(world: World, [name = '', id = '', part]: string[], parts: URLSearchParams): Answer {

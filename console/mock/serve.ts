@@ -54,6 +54,11 @@ async function answer(world: World, { dist, pages }: { dist?: string; pages?: Mi
   const body = text ? (JSON.parse(text) as JsonObject) : {};
   const signedIn = request.headers.cookie?.includes('bailiwick_session=mock') ?? false;
   const said = handle(world, request.method ?? 'GET', url, body, signedIn);
+  if (said.file) {
+    response.writeHead(said.status, { 'Content-Type': said.type ?? '', 'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(said.file.name)}` });
+    response.end(said.file.bytes);
+    return undefined;
+  }
   response.writeHead(said.status, { 'Content-Type': said.type ?? 'application/json', ...(said.cookie ? { 'Set-Cookie': said.cookie } : {}) });
   response.end(said.body === undefined ? '' : JSON.stringify(said.body));
   return undefined;

@@ -113,6 +113,14 @@ const scenes = {
   'tree-lines': async (page) => { await page.goto(`/acme-archive/entries?${['/srv', '/srv/empty', '/srv/refused'].map((one) => `open=${encodeURIComponent(one)}`).join('&')}`); await page.waitForSelector('.tree-line.failed'); },
   'tree-many': async (page) => { await page.goto('/acme-archive/entries?open=%2Fsrv&open=%2Fsrv%2Fmany'); await page.waitForSelector('.tree-row[aria-level="3"]'); await page.keyboard.press('ArrowDown'); await page.keyboard.press('End'); await page.waitForTimeout(400); },
   'tree-times': async (page) => { await tree(page); await page.getByRole('button', { name: /2026/ }).first().click(); await page.waitForSelector('.moments'); },
+  'tree-text': async (page) => { await tree(page); await page.getByRole('row', { name: /Select notes.txt / }).dblclick(); await page.waitForSelector('.file-look pre'); await page.waitForFunction(() => getComputedStyle(document.querySelector('.overlay')).opacity === '1'); },
+  'tree-restore': async (page) => {
+    await tree(page);
+    await page.getByRole('row', { name: /Select etc / }).locator('.row-check').click();
+    await page.getByRole('toolbar', { name: 'Selected rows' }).getByRole('button', { name: 'Put back' }).click();
+    await page.waitForSelector('.form-foot');
+    await page.waitForFunction(() => getComputedStyle(document.querySelector('.overlay')).opacity === '1');
+  },
   'tree-rtl': async (page) => { await tree(page); await page.evaluate(() => { document.documentElement.dir = 'rtl'; }); await page.waitForTimeout(100); },
   'params-table': async (page) => { await page.goto('/acme-archive/recent'); await page.waitForSelector('.grid-row'); },
   rtl: async (page) => { await table(page); await page.evaluate(() => { document.documentElement.dir = 'rtl'; }); await page.waitForTimeout(100); },

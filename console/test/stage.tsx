@@ -30,6 +30,7 @@ export async function stage(path: string, options: Options & { signedIn?: boolea
     const body = init.body ? (JSON.parse(String(init.body)) as JsonObject) : {};
     const said = handle(world, init.method ?? 'GET', String(address), body, signedIn);
     if (said.cookie) signedIn = !said.cookie.includes('Max-Age=0');
+    if (said.file) return Promise.resolve(new Response(said.file.bytes, { headers: { 'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(said.file.name)}` } }));
     const text = said.body === undefined ? null : JSON.stringify(said.body);
     return Promise.resolve(new Response(said.status === 204 ? null : text, { status: said.status }));
   }) as typeof fetch;

@@ -107,4 +107,34 @@ describe('a tree', () => {
     await on.until(() => document.querySelector('.empty'));
     expect(on.text()).toContain('Nothing was kept yet');
   });
+
+  test('Enter shows what is in a file, as text and nothing else', async () => {
+    on = await stage('/acme-archive/entries?open=%2Fhome&open=%2Fhome%2Fada');
+    await on.until(() => row('notes.txt'));
+    await act(async () => row('notes.txt')!.focus());
+    await press('Enter');
+    const shown = await on.until(() => document.querySelector('.file-look pre'));
+    expect(shown.textContent).toContain('<script>alert(1)</script>');
+    expect(shown.querySelector('script')).toBeNull();
+    await on.until(() => document.querySelector('[role=dialog] h2')?.textContent === 'notes.txt');
+  });
+
+  test('what is saved is asked for at once and given to the browser', async () => {
+    const saved: string[] = [];
+    const click_ = HTMLAnchorElement.prototype.click;
+    HTMLAnchorElement.prototype.click = function save() { saved.push(this.getAttribute('href') ?? ''); };
+    try {
+      on = await stage('/acme-archive/entries?open=%2Fetc');
+      await on.until(() => row('fstab'));
+      await click(row('fstab')!.querySelector<HTMLElement>('.row-check'));
+      await click(await on.until(() => button('Save')));
+      await on.until(() => saved.length > 0);
+      const job = [...on.world.jobs.values()].find((one) => one.command === 'acme-archive.save')!;
+      expect(saved).toEqual([`/api/v1/jobs/${job.id}/streams/content/file`]);
+      expect(job.input).toEqual({ moment: 's0000', path: ['/etc/fstab'] });
+      await on.until(() => !document.querySelector('[role=dialog]'));
+    } finally {
+      HTMLAnchorElement.prototype.click = click_;
+    }
+  });
 });

@@ -131,6 +131,60 @@ export function fetchJob(id: string): Promise<Job> {
   return request<Job>('GET', `/api/v1/jobs/${encodeURIComponent(id)}`);
 }
 
+/** Where the bytes of a stream are, once, for who saves them. */
+export function fileAddress(job: string, stream: string): string {
+  return `/api/v1/jobs/${encodeURIComponent(job)}/streams/${encodeURIComponent(stream)}/file`;
+}
+
+/** Has the browser save a stream as a file, as it comes; its name comes with it. */
+export function saveFile(job: string, stream: string): void {
+  const link = document.createElement('a');
+  link.href = fileAddress(job, stream);
+  link.download = '';
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+export interface Beginning {
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  /** There was more than was taken. */
+  cut: boolean;
+}
+
+/** The first bytes of a stream. */
+export async function readBeginning(job: string, stream: string, most: number, signal: AbortSignal): Promise<Beginning> {
+  const response = await fetch(fileAddress(job, stream), { credentials: 'same-origin', cache: 'no-store', signal });
+  if (!response.ok) throw new ProblemError(await readProblem(response), response.status);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  const reader = response.body?.getReader();
+  while (reader && length < most) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+    length += value.length;
+  }
+  await reader?.cancel().catch(() => undefined);
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const one of pieces) {
+    bytes.set(one, at);
+    at += one.length;
+  }
+  return { name: fileName(response.headers.get('Content-Disposition')), bytes: bytes.slice(0, most), cut: length >= most };
+}
+
+function fileName(disposition: string | null): string {
+  const exact = /filename\*=UTF-8''([^;]+)/.exec(disposition ?? '')?.[1];
+  try {
+    return decodeURIComponent(exact ?? '');
+  } catch {
+    return '';
+  }
+}
+
 export function cancelJob(id: string): Promise<void> {
   return request<void>('POST', `/api/v1/jobs/${encodeURIComponent(id)}/cancel`, {});
 }

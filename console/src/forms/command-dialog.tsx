@@ -1,15 +1,16 @@
 // Running a command: whom it is for, what it asks, what it would cost, and, where it answers at once, what came of it.
 
-import { useState } from 'react';
-import { problemOf, startCommand } from '../api/http';
+import { useEffect, useRef, useState } from 'react';
+import { problemOf, saveFile, startCommand } from '../api/http';
 import { useConsole, whyNot, type CommandRequest, type Target } from '../console';
 import { neutral } from '../model/neutral';
-import { check, fieldsOf, pathOf, startValues, toInput, type Values } from '../model/input';
+import { check, fieldsOf, isAsked, pathOf, startValues, toInput, type FormField, type Values } from '../model/input';
 import { holds } from '../model/predicate';
 import type { Json, Problem } from '../model/schema';
+import { FileLook } from '../jobs/file-look';
 import { JobPanel } from '../jobs/job-panel';
 import { titleFor } from '../table/start';
-import { Button, Note, ProblemNote } from '../ui/controls';
+import { Button, Note, ProblemNote, Spinner } from '../ui/controls';
 import { Sheet } from '../ui/dialog';
 import { toast } from '../ui/toast';
 import { InputForm } from './input-form';
@@ -24,11 +25,15 @@ interface Props {
 export default function CommandDialog({ request, onClose }: Props) {
   const { registry } = useConsole();
   const [job, setJob] = useState<string>();
+  const [file, setFile] = useState<string>();
   const plan = planOf(request, registry);
   const title = titleFor(request.found, plan.targets.length);
+  const looking = request.found.command.streams?.find((one) => one.as === 'preview');
   return (
-    <Sheet title={neutral(title)} onClose={onClose} dismissable={job !== undefined}>
-      {job === undefined
+    <Sheet title={neutral(file || title)} onClose={onClose} dismissable={job !== undefined} wide={looking !== undefined && job !== undefined}>
+      {job !== undefined && looking
+        ? <div className="form"><FileLook job={job} stream={looking.name} onName={setFile} /></div>
+        : job === undefined
         ? <CommandForm {...{ request, plan, onClose, title }} onStarted={setJob} />
         : (
           <div className="form">
@@ -81,22 +86,41 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
   };
   const finish = (jobs: string[]) => {
     setBusy(false);
+    const saved = command.streams?.find((one) => one.as === 'download');
+    if (saved) for (const job of jobs) saveFile(job, saved.name);
+    if (jobs.length === 1 && command.streams?.some((one) => one.as === 'preview')) return onStarted(jobs[0]!);
+    if (saved && onClose) return onClose();
     if (jobs.length === 1 && (answers(plan, command.output) || !onClose)) return onStarted(jobs[0]!);
     onClose?.();
     const started = jobs.length === 1 ? neutral(title) : `${neutral(title)}: ${jobs.length} jobs`;
     toast({ tone: 'active', title: `${started} started`, action: { label: 'Show', run: () => console_.openJob(jobs.length === 1 ? jobs[0] : undefined) } });
     return undefined;
   };
+  // What sends a file and has nothing to ask is what was asked for already.
+  const plain = isPlain(request, plan, fields, values) && refusal === undefined && !danger;
+  const begun = useRef(false);
+  useEffect(() => {
+    if (!plain || begun.current) return;
+    begun.current = true;
+    void submit();
+    // Once, as the dialog opens.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, []);
   const look = async () => {
     const found = console_.registry.command(command.preview!, request.found.module);
-    if (!found) return;
+    if (!found) return undefined;
+    setShown(true);
+    if (Object.keys(wrong).length > 0 || missingTarget) return focusFirstWrong();
+    setProblem(undefined);
     try {
       setPreview(await startCommand(found.id, plan.bodies(input, plan.needsTarget ? picked : undefined)[0]!));
     } catch (error) {
       setProblem(problemOf(error));
     }
+    return undefined;
   };
 
+  if (plain && !problem) return <div className="form"><Spinner label={neutral(title)} /></div>;
   return (
     <form className="form" noValidate onSubmit={(event) => { event.preventDefault(); void submit(); }}>
       {command.description && <p className="form-lead">{neutral(command.description)}</p>}
@@ -110,6 +134,7 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
         onChange={(path, value) => setValues((before) => ({ ...before, [path]: value as Json }))}
         onTyped={(path, text) => setTyped(({ [path]: _, ...rest }) => (text ? { ...rest, [path]: text } : rest))}
         autoFocus={!plan.needsTarget}
+        from={{ module: request.found.module, machines: plan.machines.length > 0 ? plan.machines : picked.kind === 'machines' ? picked.machines.map((one) => one.key) : [] }}
       />
       {danger && (
         <Note tone="danger" title={neutral(danger.text)}>
@@ -122,7 +147,7 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
         </Note>
       )}
       {problem && <ProblemNote problem={placed ? { ...problem, message: 'One field needs another look.' } : problem} />}
-      {preview && <section className="preview"><h2>Preview</h2><JobPanel id={preview} onPick={() => undefined} brief /></section>}
+      {preview && <section className="preview"><h2>Preview</h2><JobPanel key={preview} id={preview} onPick={() => undefined} brief /></section>}
       <footer className="form-foot">
         {command.preview && <Button onPress={() => void look()}>Preview</Button>}
         <span className="toolbar-space" />
@@ -133,6 +158,12 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
       </footer>
     </form>
   );
+}
+
+/** Whether it reads a file and everything that it asks is known from where it was called. */
+function isPlain({ rows, found: { command } }: CommandRequest, plan: Plan, fields: FormField[], values: Values): boolean {
+  const sends = command.streams?.some((one) => one.as !== undefined) ?? false;
+  return sends && rows !== undefined && (command.effect ?? 'read') === 'read' && !plan.needsTarget && fields.every((one) => one.advanced || !isAsked(one, values));
 }
 
 function Targets({ targets }: { targets: Target[] }) {

@@ -15,6 +15,15 @@ interface Props {
   onChange: (value: Json | undefined) => void;
   onTyped: (problem: string | undefined) => void;
   autoFocus: boolean;
+  from: Surroundings;
+}
+
+/** What choices depend on beside the input itself. */
+export interface Surroundings {
+  /** Module that views without one are of. */
+  module: string;
+  /** What the command is to run on. */
+  machines: string[];
 }
 
 /** What each control is given to be named and described by. */
@@ -37,6 +46,8 @@ export function Control(props: Props) {
       <RowPicker
         label={title}
         view={options.view}
+        from={props.from.module}
+        machines={props.from.machines}
         value={options.value}
         shown={options.label}
         many={kind === 'array'}
@@ -50,15 +61,22 @@ export function Control(props: Props) {
     );
   }
   if (kind === 'boolean' && !choicesOf(property)) return <Toggle {...wired} />;
+  const few = segmentsOf(props.field);
+  if (few) return <Segments {...wired} choices={few} />;
   const several = kind === 'array' ? choicesOf(property.items ?? {}) : undefined;
   if (several) return <Several {...wired} choices={several} />;
   return (
     <div className="field">
       <label className="field-label" htmlFor={id}>{title}{required && <span className="required" aria-hidden="true"> *</span>}</label>
       <Bare {...wired} />
-      <Help id={id} description={property.description} problem={problem} />
+      <Help id={id} description={chosenText(property, value) ?? property.description} problem={problem} />
     </div>
   );
+}
+
+/** What the choice that is made means, where that is said. */
+function chosenText(property: InputProperty, value: Json | undefined): string | undefined {
+  return choicesOf(property)?.find((one) => one.value === value)?.description;
 }
 
 function describedBy(id: string, description: string | undefined, problem: string | undefined): string | undefined {
@@ -112,6 +130,34 @@ function Several({ id, described, title, field, value, onChange, problem, choice
           <span>{one.title}{one.description && <small>{one.description}</small>}</span>
         </label>
       ))}
+      <Help id={id} description={field.property.description} problem={problem} />
+    </fieldset>
+  );
+}
+
+/** Letters that fit side by side on a phone. */
+const SEGMENTS_LENGTH = 34;
+
+/** Choices that are so few and short that all are in sight. */
+function segmentsOf({ property, required }: FormField): Choice[] | undefined {
+  const choices = choicesOf(property);
+  const always = required || (property.default !== undefined && property.default !== null);
+  const letters = choices?.reduce((sum, one) => sum + one.title.length, 0) ?? 0;
+  return choices && always && choices.length <= 3 && letters <= SEGMENTS_LENGTH ? choices : undefined;
+}
+
+function Segments({ id, described, title, field, value, onChange, problem, choices }: Wired & { choices: Choice[] }) {
+  return (
+    <fieldset className="field" aria-describedby={described}>
+      <legend className="field-label">{title}</legend>
+      <div className="segments">
+        {choices.map((one, n) => (
+          <label key={n} className={one.value === value ? 'chosen' : ''}>
+            <input type="radio" name={id} className="unseen" checked={one.value === value} onChange={() => onChange(one.value)} />
+            {one.title}
+          </label>
+        ))}
+      </div>
       <Help id={id} description={field.property.description} problem={problem} />
     </fieldset>
   );

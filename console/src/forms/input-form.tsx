@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { isAsked, type FormField, type Values } from '../model/input';
 import type { Json } from '../model/schema';
 import { Icon } from '../ui/icon';
-import { Control } from './control';
+import { Control, type Surroundings } from './control';
 
 interface Props {
   fields: FormField[];
@@ -14,6 +14,7 @@ interface Props {
   /** What was typed is not yet a value: why; nothing once it is. */
   onTyped: (path: string, problem: string | undefined) => void;
   autoFocus: boolean;
+  from: Surroundings;
 }
 
 export function InputForm(props: Props) {
@@ -53,6 +54,7 @@ function Group({ fields, ...props }: Props) {
         onChange={(value) => props.onChange(one.path, value)}
         onTyped={(problem) => props.onTyped(one.path, problem)}
         autoFocus={props.autoFocus && n === 0 && m === 0}
+        from={props.from}
       />
     ));
     return group === undefined ? controls : <fieldset key={group} className="field-group"><legend>{group}</legend>{controls}</fieldset>;

@@ -9,6 +9,8 @@ import type { Picked } from './target-picker';
 
 export interface Plan {
   targets: Target[];
+  /** Machines that are known to be meant. */
+  machines: string[];
   /** Inputs that say which row is meant; known, so not asked for. */
   bound: JsonObject;
   /** Inputs to start with, which the operator may change. */
@@ -37,6 +39,7 @@ export function planOf({ found, rows }: CommandRequest, registry: Registry): Pla
   const eachRow = singles.length > 0 && values.length > 1;
   return {
     targets: rows?.targets ?? [],
+    machines,
     bound: { ...fixed, ...take(singles, values[0]), ...together },
     given: values.length === 1 ? take(filling, values[0]) : {},
     onMachines: on === 'machine' || on === 'group',

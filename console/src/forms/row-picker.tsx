@@ -3,11 +3,11 @@
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 import { fetchColumns } from '../api/http';
-import { useConsole, type Target } from '../console';
-import { format, refId } from '../model/format';
+import { MACHINE_TYPE, useConsole, type Target } from '../console';
+import { format, refId, timeExact } from '../model/format';
 import { neutral } from '../model/neutral';
 import { referenceOf } from '../model/registry';
-import type { Query } from '../model/schema';
+import type { Json, Query } from '../model/schema';
 import { Icon } from '../ui/icon';
 
 interface Props {
@@ -15,6 +15,8 @@ interface Props {
   /** Id of the view whose rows are offered. */
   view: string;
   from?: string;
+  /** Rows that belong to machines are offered of these alone. */
+  machines?: string[];
   /** Field whose value is put in; the key where absent. */
   value?: string | undefined;
   /** Field that is shown; the type's label where absent. */
@@ -119,13 +121,17 @@ export function RowPicker(props: Props) {
   );
 }
 
-function useOptions({ view, from, value, shown }: Props, text: string): { options: Target[]; message: string | undefined } {
+function useOptions({ view, from, value, shown, machines = [] }: Props, text: string): { options: Target[]; message: string | undefined } {
   const { registry } = useConsole();
   const found = registry.view(view, from);
   const type = found && registry.typeOf(found);
   const labelName = shown ?? type?.type.label;
+  const owner = machines.length > 0 && type && type.id !== MACHINE_TYPE
+    ? registry.columnsOf(type.id).find(({ field }) => registry.referred(field, found.module) === MACHINE_TYPE)?.name
+    : undefined;
   const query: Query = {
     ...(text ? { q: text } : {}),
+    ...(owner === undefined ? {} : { where: [{ field: owner, op: 'in', value: machines }] }),
     page: { limit: OFFERED },
     sort: found?.view.sort ?? [],
     fields: [...new Set([value, labelName].filter((one) => one !== undefined))],
@@ -142,7 +148,7 @@ function useOptions({ view, from, value, shown }: Props, text: string): { option
     return list.map((cells, n) => {
       const own = referenceOf(keys[n] ?? '');
       const put = value === undefined ? own : refId(cells[columns.indexOf(value)] ?? own) || own;
-      return { key: put, label: (labelName && format(field, cells[columns.indexOf(labelName)])) || put };
+      return { key: put, label: (labelName && (field.type === 'time' ? timeExact : (value: Json | undefined) => format(field, value))(cells[columns.indexOf(labelName)])) || put };
     });
   }, [rows.data, labelName, type, value]);
   if (!found) return { options, message: 'These choices are not available here.' };

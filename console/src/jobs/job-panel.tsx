@@ -1,12 +1,12 @@
 // One job in full: how far it is, what it says, what came of it, and what can be done about it.
 
 import { useState } from 'react';
-import { cancelJob, problemOf } from '../api/http';
+import { cancelJob, problemOf, saveFile } from '../api/http';
 import { useConsole } from '../console';
 import { Value } from '../fields/value';
 import { clock, count, label, relative, timeExact } from '../model/format';
 import { neutral } from '../model/neutral';
-import type { Job, JsonObject, Problem } from '../model/schema';
+import type { Job, JsonObject, Problem, Stream } from '../model/schema';
 import { Bar, Button, ProblemNote, Spinner } from '../ui/controls';
 import { ToneIcon } from '../ui/icon';
 import { fractionOf, useMeter } from './meter';
@@ -73,6 +73,7 @@ export function JobPanel({ id, onPick, brief = false }: Props) {
       <Result command={found?.command} result={job.result} />
       <Children job={job} onPick={onPick} />
       {!over && streamsOf(job, found?.command.streams).map((stream) => <StreamView key={stream.name} job={id} {...stream} />)}
+      {job.state === 'running' && found?.command.streams?.filter((one) => one.as === 'download').map(({ name }) => <div key={name}><Button small icon="download" onPress={() => saveFile(id, name)}>Save the file</Button></div>)}
       <Log job={job} />
       {!brief && <Input job={job} />}
     </article>
@@ -159,10 +160,10 @@ function targetsOf(job: Job) {
   return { rows: { type: 'fleet.machine', targets: machines.map((one) => ({ key: one.id, label: one.label ?? one.id })), values: machines.map((one) => ({ $key: one.id })) } };
 }
 
-function streamsOf(job: Job, declared: { name: string; title?: string; direction?: string }[] | undefined): { name: string; title: string }[] {
+function streamsOf(job: Job, declared: Stream[] | undefined): { name: string; title: string }[] {
   const open = job.streams?.map((one) => (typeof one === 'string' ? one : one.name)) ?? declared?.map((one) => one.name) ?? [];
   return open
-    .map((name) => ({ name, ...declared?.find((one) => one.name === name) }))
-    .filter((one) => one.direction !== 'in')
+    .map((name): Stream => ({ name, ...declared?.find((one) => one.name === name) }))
+    .filter((one) => one.direction !== 'in' && one.as === undefined)
     .map((one) => ({ name: one.name, title: one.title || one.name }));
 }

@@ -53,13 +53,21 @@ function asJob(key: string, row: JsonObject): Job {
   return { ...(row as unknown as Job), problem, id: text(row.id) ?? key, command: text(row.command) ?? '', state: (text(row.state) ?? 'queued') as JobState };
 }
 
+/** What it was asked for is in sight already: a file that was sent, or what another command would do. */
+function isQuiet(registry: Registry, { command, state }: Job): boolean {
+  const found = registry.command(command);
+  const { streams = [], id } = found?.command ?? {};
+  const previewed = registry.module(found?.module ?? '')?.manifest.commands?.some((one) => one.preview === id) ?? false;
+  return state === 'succeeded' && (previewed || streams.some((one) => one.as !== undefined));
+}
+
 function useEnded(registry: Registry, jobs: ReadonlyMap<string, Job>, open: (id: string) => void): void {
   const seen = useRef(new Map<string, JobState>());
   useEffect(() => {
     for (const job of jobs.values()) {
       const before = seen.current.get(job.id);
       seen.current.set(job.id, job.state);
-      if (before === undefined || isFinal(before) || !isFinal(job.state)) continue;
+      if (before === undefined || isFinal(before) || !isFinal(job.state) || isQuiet(registry, job)) continue;
       const look = stateLook(registry, job.state);
       toast({
         tone: look.tone ?? 'neutral',

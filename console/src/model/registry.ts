@@ -10,7 +10,7 @@ export const MACHINE_TYPE = `${CORE}.machine`;
 export const JOB_TYPE = `${CORE}.job`;
 export const SETTING_TYPE = `${CORE}.setting`;
 
-const FEATURES = new Set(['view.table', 'view.detail', 'view.form', 'view.cards', 'view.log', 'view.timeline', 'view.markdown', 'view.settings', 'view.tree', 'streams', 'channel', 'history', 'extend']);
+const FEATURES = new Set(['view.table', 'view.detail', 'view.form', 'view.cards', 'view.log', 'view.timeline', 'view.markdown', 'view.settings', 'view.tree', 'streams', 'streams.files', 'channel', 'history', 'extend']);
 const ROWS: readonly ViewKind[] = ['table', 'cards', 'log', 'timeline'];
 
 export interface Module {
@@ -97,6 +97,8 @@ export class Registry {
   /** The commands of all other modules that run on machines: offered wherever machines are. */
   get onMachines(): FoundCommand[] {
     return this.modules.filter((module) => module.name !== CORE).flatMap((module) => (module.manifest.commands ?? [])
+      // What another command would do is asked for in its form.
+      .filter(({ id }) => !module.manifest.commands?.some((one) => one.preview === id))
       .filter(({ target, modes = [] }) => (target?.on ?? 'machine') === 'machine' && (modes.length === 0 || modes.includes('managed')))
       .map((command) => ({ id: `${module.name}.${command.id}`, module: module.name, command })));
   }

@@ -127,6 +127,15 @@ export interface Offer {
   input?: JsonObject;
 }
 
+export interface Stream {
+  name: string;
+  direction?: 'out' | 'in' | 'both';
+  title?: string;
+  /** What is done with its bytes beside showing them as text. */
+  as?: 'download' | 'preview';
+  file?: string;
+}
+
 export interface Command {
   id: string;
   title: string;
@@ -135,7 +144,7 @@ export interface Command {
   icon?: string;
   target?: { on?: TargetKind };
   modes?: ('managed' | 'standalone')[];
-  streams?: { name: string; direction?: 'out' | 'in' | 'both'; title?: string }[];
+  streams?: Stream[];
   permission?: string;
   effect?: 'read' | 'write' | 'destroy';
   danger?: { when?: Predicate; text: string; confirm?: 'ask' | 'type' };

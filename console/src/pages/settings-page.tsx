@@ -17,6 +17,9 @@ import { Heading } from './view-page';
 /** The view's rows as this page reads them. */
 const FIELDS = ['id', 'setting', 'title', 'description', 'name', 'place', 'group', 'machine', 'value', 'default', 'is_set', 'changed_at', 'changed_by'];
 
+/** A setting is chosen from nothing that depends on where it is. */
+const NOWHERE = { module: '', machines: [] };
+
 export default function SettingsPage({ found }: { found: FoundView }) {
   const { registry } = useConsole();
   const at = useMemo(() => ({ name: found.module, view: found.view.id }), [found.module, found.view.id]);
@@ -70,7 +73,7 @@ function SettingPanel({ found, setting, site, others }: { found: FoundView; sett
   return (
     <section className="panel setting" aria-label={neutral(setting.title)}>
       <form className="form" noValidate onSubmit={(event) => { event.preventDefault(); if (change && !wrong) void send(change.id, { value: asText(value) }); }}>
-        <Control field={field} value={value} problem={typed ?? (changed ? wrong : undefined)} onChange={setValue} onTyped={setTyped} autoFocus={false} />
+        <Control field={field} value={value} problem={typed ?? (changed ? wrong : undefined)} onChange={setValue} onTyped={setTyped} autoFocus={false} from={NOWHERE} />
         {problem && <ProblemNote problem={problem} />}
         <footer className="setting-foot">
           <span className="faint">{site.is_set ? <>Set by {neutral(labelOf(site.changed_by))}. </> : 'Not changed. '}Default: {shownAs(setting, setting.default)}</span>

@@ -22,9 +22,10 @@ export function widthOf({ field, name }: Column, label: string): number {
   return Math.min(420, Math.max(56, field.many ? known + 16 : known));
 }
 
-/** A status is as wide as its longest word beside its mark. */
+/** A status is as wide as its longest word beside its mark; an enum as its longest word. */
 function valuesWidth({ type, values }: Field): number | undefined {
   const longest = Math.max(0, ...Object.values(values ?? {}).map((one) => one.title.length));
+  if (type === 'enum' && longest > 0) return Math.min(180, Math.max(80, longest * 7 + 26));
   return type === 'status' && longest > 0 ? Math.min(180, Math.max(96, longest * 8 + 52)) : undefined;
 }
 

@@ -6,7 +6,7 @@ import type { Address } from '../api/http';
 import { rowAddress, useConsole } from '../console';
 import type { Place } from '../model/place';
 import { add, NO_PICKS, toggle, type Picks } from '../model/picks';
-import { lowerFirst, plural, type Column, type FoundView } from '../model/registry';
+import { lowerFirst, plural, type Column, type FoundCommand, type FoundView } from '../model/registry';
 import type { Predicate, Query, Type } from '../model/schema';
 import type { TreeNode } from '../model/tree';
 import { MissingParam } from '../params/missing';
@@ -98,10 +98,12 @@ function Rows({ found, place, setPlace, page, params }: Props & { params: Return
   const start = useStart(found, rows.window, params.around);
   const [menu, setMenu] = useState<{ node: TreeNode; anchor: Element }>();
   const commands = useMemo(() => registry.commandsOn(found, 'one'), [registry, found]);
+  const looking = commands.find(looksAt);
   const onEnter = useCallback((node: TreeNode) => {
     const to = shape.address(node);
     if (to) navigate(to);
-  }, [shape, navigate]);
+    else if (looking) start(looking, [node.row]);
+  }, [shape, navigate, looking, start]);
   const { snapshot } = rows;
   const word = lowerFirst(plural(type.type));
 
@@ -152,7 +154,7 @@ function Rows({ found, place, setPlace, page, params }: Props & { params: Return
           row={menu.node.row}
           anchor={menu.anchor}
           found={found}
-          commands={commands}
+          commands={menu.node.branch ? commands.filter((one) => !looksAt(one)) : commands}
           columns={all}
           window={rows.window}
           shape={{ label, status, address: () => shape.address(menu.node) }}
@@ -162,6 +164,11 @@ function Rows({ found, place, setPlace, page, params }: Props & { params: Return
       )}
     </>
   );
+}
+
+/** Shows what is in one thing, which a row with others below it is not. */
+function looksAt({ command }: FoundCommand): boolean {
+  return command.streams?.some((one) => one.as === 'preview') ?? false;
 }
 
 function labelFirst(columns: Column[], label: string): Column[] {
