@@ -34,8 +34,8 @@ pub use limits::{FRAME_COST, MAX_DEPTH, MAX_MESSAGE, MAX_PAYLOAD, MAX_PAYLOAD_DE
 pub use manifest::{
     AnsweredBy, CONSOLE_VERSION, Cancel, CliHints, Command, Computed, Confirm, Danger, Effect, Empty, EventType,
     Extension, FEATURE_AMOUNT, FEATURE_IN_PART, FEATURES, Manifest, Mode, Needs, Offer, OnInterrupt, Permission,
-    PluginInfo, Requires, Role, Schedule, Scope, Section, Stored, Stream, StreamDirection, TakenAs, Target,
-    TargetKind, Tree, Type, View, ViewKind,
+    PluginInfo, Requires, Role, Schedule, Scope, Section, Stored, Stream, StreamDirection, TakenAs, Target, TargetKind,
+    Tree, Type, View, ViewKind,
 };
 pub use operation::{CallMeta, InPart, OpenConfig, OpenStream, Published, Reply, RowPage, Start};
 pub use predicate::Predicate;

@@ -3,8 +3,10 @@
 //! The machine role reads and writes files (`files`, `run`, `restore`); the administrator role is the one keeper of the
 //! vault (`keeper`). Between them goes one channel (`wire`, `remote`), alone on a machine as well as on a site.
 
+mod browse;
 mod care;
 mod daily;
+mod download;
 mod drill;
 pub mod files;
 mod keeper;
@@ -16,12 +18,17 @@ mod restore;
 mod retention;
 mod rows;
 mod run;
+mod search;
 mod settings;
+mod tar;
 mod wire;
 
 use rows::{Drill, File, Last, Snapshot, VaultState};
 use sdk::prelude::*;
-use sdk::schema::{CliHints, Command, Empty, EventType, Filter, Mode, Object, Offer, Op, Tone, View};
+use sdk::schema::{
+    CliHints, Command, Confirm, Danger, Empty, EventType, Filter, Mode, Object, Offer, Op, Predicate, TakenAs, Tone,
+    Type, View,
+};
 
 /// On a machine it reads every file, and writes back those that are restored, as whom they belonged to. `CAP_SYS_ADMIN` is for
 /// attributes `trusted.*` and labels `security.*` alone: without it they are neither seen nor set.
@@ -85,10 +92,67 @@ fn of_machines(app: App) -> App {
         .command_options(|command| {
             command.description = "Writes files of a snapshot back to the machine.".to_owned();
             command.icon = Some("restore".to_owned());
-            command.effect = Effect::Destroy;
+            // What is there is left alone unless that is asked for; whoever may ask for it may do both.
+            command.effect = Effect::Write;
+            command.permission = Some("destroy".to_owned());
+            command.danger = Some(Danger {
+                when: Some(Predicate::Compare { field: "existing".to_owned(), op: Op::Eq, value: json!("overwrite") }),
+                text: "What is there under the same names is replaced, and is gone.".to_owned(),
+                confirm: Confirm::Ask,
+            });
             command.progress = true;
             command.on_interrupt = OnInterrupt::Rerun;
+            command.preview = Some("restore-preview".to_owned());
+            of_files(command);
         })
+        .command("restore-preview", "Preview a restore", restore::preview)
+        .command_options(|command| {
+            command.description = "What a restore would do, without doing it.".to_owned();
+            command.icon = Some("eye".to_owned());
+            command.effect = Effect::Read;
+            // It tells what is on the machine, as a restore does.
+            command.permission = Some("destroy".to_owned());
+            of_files(command);
+        })
+        .command("download", "Download", download::download)
+        .command_options(|command| {
+            let text = "Sends a file of a snapshot as it is, or several as a tar archive, to whoever asks.";
+            on_vault(command, "download", Effect::Read, text);
+            sent(command, TakenAs::Download);
+        })
+        .command("peek", "Preview", download::peek)
+        .command_options(|command| {
+            on_vault(command, "eye", Effect::Read, "Shows the beginning of a file of a snapshot.");
+            sent(command, TakenAs::Preview);
+        })
+}
+
+/// A command on files of a snapshot: where it is called from says which.
+fn of_files(command: &mut Command) {
+    command.title_many = format!("{} {{n}} items", command.title);
+    command.bind =
+        [("snapshot", "$params.snapshot"), ("path", "path")].map(|(to, from)| (to.into(), from.into())).into();
+    let properties = &mut command.input["properties"];
+    properties["in_place"]["oneOf"] =
+        json!([{"const": true, "title": "Where they were"}, {"const": false, "title": "Into a folder"}]);
+    properties["to"]["x-when"] = json!({"field": "in_place", "op": "ne", "value": true});
+    command.input["required"] = json!(["to"]);
+}
+
+fn of_rows(command: &mut Command) {
+    command.title_many = format!("{} {{n}} items", command.title);
+    command.bind =
+        [("snapshot", "$params.snapshot"), ("path", "path")].map(|(to, from)| (to.into(), from.into())).into();
+}
+
+/// A command that sends what is in files. Whoever may write them back to their machine may have them here.
+fn sent(command: &mut Command, taken_as: TakenAs) {
+    of_rows(command);
+    command.permission = Some("destroy".to_owned());
+    command.streams = vec![download::stream(taken_as)];
+    command.cli = Some(CliHints { positional: vec!["path".to_owned()], ..CliHints::default() });
+    // Nobody may come for it.
+    command.timeout_seconds = Some(12 * 3600);
 }
 
 fn of_the_vault(app: App) -> App {
@@ -143,6 +207,13 @@ fn of_the_vault(app: App) -> App {
             command.permission = Some("run".to_owned());
             long(command);
         })
+        .command("find", "Find a file", search::search)
+        .command_options(|command| {
+            let text = "Looks for a name in every snapshot and lists each version of what has it.";
+            on_vault(command, "search", Effect::Read, text);
+            command.bind = [("machine".to_owned(), "$params.machine".to_owned())].into();
+            command.on_interrupt = OnInterrupt::Rerun;
+        })
         .command("forget", "Forget old snapshots", prune::forget)
         .command_options(|command| {
             let text = "Removes the snapshots that the rules do not keep. Room is made by a prune.";
@@ -157,18 +228,30 @@ fn of_the_vault(app: App) -> App {
         })
 }
 
-/// The files of a snapshot, a directory at a time.
+/// The files of a snapshot: a tree where trees are shown, a directory at a time elsewhere.
 fn files_view() -> View {
     sdk::serde_json::from_value(json!({
-        "id": "ls", "kind": "table", "title": "Files", "of": "file", "hidden": true,
+        "id": "ls", "kind": "tree", "title": "Files", "of": "file", "icon": "folder",
+        "description": "What was on a machine when it was backed up. Select what is to come back.",
         "params": {
-            "snapshot": {"title": "Snapshot", "type": "id"},
+            "machine": {"title": "Machine", "type": "ref", "ref": "fleet.machine"},
+            "snapshot": {"title": "Snapshot", "type": "ref", "ref": "snapshot"},
             "path": {"title": "Directory", "type": "path"},
         },
-        "columns": ["kind", "size", "modified", "owner", "name"],
+        "tree": {"param": "path", "field": "path", "branch": {"field": "kind", "op": "eq", "value": "directory"}},
+        "columns": ["kind", "size", "modified", "owner", "name", "doubt"],
+        "actions": ["find"],
+        "row": ["peek", "restore", "download"], "bulk": ["restore", "download"],
         "x-cli": {"positional": ["path"]},
     }))
     .expect("a view is plain data")
+}
+
+/// Pictures of what is neither a file nor a directory.
+fn pictures(kind: &mut Type) {
+    for (value, icon) in [("symlink", "link"), ("fifo", "arrow-right"), ("socket", "network"), ("device", "cpu")] {
+        kind.fields["kind"].values[value].icon = Some(icon.to_owned());
+    }
 }
 
 pub fn app() -> App {
@@ -188,13 +271,17 @@ pub fn app() -> App {
         .table("Snapshots")
         .view_options(|view| {
             view.sort = vec!["-time".to_owned()];
+            view.drill = Some("ls".to_owned());
+            view.row = vec!["restore".to_owned()];
+            view.actions = vec!["find".to_owned()];
             view.empty = Some(Empty {
                 title: "Nothing was backed up yet".to_owned(),
                 body: "Each backup of a machine is a snapshot of its files.".to_owned(),
                 action: Some("run".to_owned()),
             });
         })
-        .list::<File, _, _>(AnsweredBy::Administrator, look::files)
+        .query::<File, _, _>(AnsweredBy::Administrator, browse::files)
+        .type_options(pictures)
         .view(files_view())
         .stored::<VaultState>()
         .table("Vaults")

@@ -1,6 +1,6 @@
 //! What operators see: snapshots, the files in one, and the last backup of each machine.
 
-use sdk::{Bytes, Row, Time};
+use sdk::{Bytes, Reference, Row, Time};
 
 /// A backup that can be restored.
 #[derive(Clone, Debug, PartialEq, Row)]
@@ -12,8 +12,8 @@ pub(crate) struct Snapshot {
     /// When the vault took it, by its own clock
     #[field(priority = 1, sort)]
     pub(crate) time: Time,
-    #[field(priority = 1, search, sort, facet)]
-    pub(crate) machine: String,
+    #[field(ref = "fleet.machine", priority = 1, search, sort)]
+    pub(crate) machine: Option<Reference>,
     /// Which of several sets of paths of the machine it is
     #[field(priority = 3, search, sort)]
     pub(crate) name: String,
@@ -53,7 +53,7 @@ pub(crate) struct File {
     pub(crate) name: String,
     #[field(
         type = "enum",
-        priority = 2,
+        priority = 3,
         values(
             directory("Directory"),
             file("File"),
@@ -71,7 +71,7 @@ pub(crate) struct File {
     /// As in `rwxr-x---`
     #[field(type = "code", priority = 3)]
     pub(crate) mode: String,
-    #[field(priority = 3)]
+    #[field(priority = 2)]
     pub(crate) owner: String,
     #[field(priority = 3)]
     pub(crate) group: String,
@@ -80,9 +80,10 @@ pub(crate) struct File {
     pub(crate) target: Option<String>,
     /// Why its content may not be what the file held at any one moment
     #[field(
-        type = "enum",
+        title = "Content",
+        type = "status",
         priority = 2,
-        values(changed("Changed while it was read", Warning), unreadable("Not read to its end", Danger))
+        values(changed("Changed while read", Warning), unreadable("Not read to its end", Danger))
     )]
     pub(crate) doubt: Option<String>,
 }

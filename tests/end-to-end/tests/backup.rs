@@ -28,6 +28,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("backup::what_one_machine_backed_up_is_restored_to_another", of_another).root(namespaces),
         Case::new("backup::ten_machines_send_what_they_share_once", shared::ten_machines).root(namespaces),
         Case::new("backup::a_lying_machine_poisons_claims_and_reads_nothing", liar::a_lying_machine).root(namespaces),
+        Case::new("backup::files_of_a_snapshot_are_sent_to_whoever_may_have_them", sent_to_an_operator)
+            .root(namespaces),
+        Case::new("backup::what_an_archive_holds_is_unpacked_as_it_was", archived),
     ]);
     cases
 }
@@ -90,7 +93,7 @@ fn plant(root: &Path) -> Result<()> {
 }
 
 /// Whether two trees are the same to `diff`, which follows no links.
-fn same(one: &Path, other: &Path) -> Result<()> {
+pub(crate) fn same(one: &Path, other: &Path) -> Result<()> {
     let output = Command::new("diff").args(["-r", "--no-dereference"]).arg(one).arg(other).output()?;
     ensure!(output.status.success(), "the trees differ:\n{}", String::from_utf8_lossy(&output.stdout));
     Ok(())
@@ -103,7 +106,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-fn beneath(folder: &Path, path: &Path) -> PathBuf {
+pub(crate) fn beneath(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path.strip_prefix("/").unwrap_or(path))
 }
 
@@ -136,6 +139,18 @@ fn alone() -> Result<()> {
     let listed = alone.run(&["ls", "--snapshot", "latest", &directory])?;
     let names: Vec<&str> = listed.as_array().into_iter().flatten().filter_map(|row| row["name"].as_str()).collect();
     ensure!(names == ["deep", "empty", "hello.txt", "twin.txt"], "{names:?}");
+
+    let found = alone.run(&["find", "HELLO*"])?;
+    let versions = found["found"].as_array().context("a list")?;
+    ensure!(versions.len() == 2 && found["snapshots"] == 3, "{found}");
+    ensure!(versions[0]["path"] == format!("{path}/docs/hello.txt") && versions[0]["size"] == 12, "{found}");
+    ensure!((&versions[0]["snapshots"], &versions[1]["snapshots"]) == (&json!(1), &json!(2)), "{found}");
+    let page = alone.run(&["ls", "--limit", "7", &format!("{path}/docs/deep")])?;
+    ensure!(page.as_array().is_some_and(|page| page.len() == 7 && page[6]["name"] == "006.txt"), "{page}");
+    let all = alone.run(&["ls", "--all", &format!("{path}/docs/deep")])?;
+    ensure!(all.as_array().is_some_and(|all| all.len() == 202), "{all}");
+    let large = alone.run(&["ls", "--sort", "-size", "--limit", "1", &format!("{path}/docs/deep")])?;
+    ensure!(large[0]["name"] == "199.txt", "{large}");
 
     let to = alone.path("back");
     let back = alone.run(&["restore", "--snapshot", "latest", "--name", "larch", "--to", &to.display().to_string()])?;
@@ -217,7 +232,7 @@ fn from_the_site() -> Result<()> {
     })?;
     ensure!(row["backup_status"] == "complete", "{row}");
     let snapshots = grove.manager.rows("backup/snapshots")?;
-    ensure!(snapshots.len() == 2 && snapshots.iter().any(|row| row["machine"] == "larch"), "{snapshots:?}");
+    ensure!(snapshots.len() == 2 && snapshots.iter().any(|row| row["machine"]["label"] == "larch"), "{snapshots:?}");
 
     let to = folder.path().join("back");
     let back = json!({"machine": "larch", "snapshot": "latest", "to": to});
@@ -243,5 +258,110 @@ fn of_another() -> Result<()> {
     let latest = json!({"machine": "rowan", "snapshot": "latest", "to": folder.path().join("none")});
     let job = grove.manager.job_in(&grove.manager.submit("backup.restore", &latest)?, &["failed", "succeeded"])?;
     ensure!(job["problem"]["code"] == "not_found", "the latest is of the machine itself, which has none: {job}");
+    Ok(())
+}
+
+fn sent_to_an_operator() -> Result<()> {
+    let grove = grove(&["larch"])?;
+    let folder = tempfile::tempdir()?;
+    let tree = folder.path().join("tree");
+    plant(&tree)?;
+    fs::write(tree.join("docs/größe.txt"), "0123456789\n".repeat(30_000))?;
+    grove.manager.run("backup.run", &json!({"machine": "larch", "path": [tree]}))?;
+
+    let file = |command: &str, input: Value| -> Result<(String, end_to_end::client::Reply)> {
+        let job = grove.manager.submit(command, &input)?;
+        let reply = grove.manager.get(&format!("/api/v1/jobs/{job}/streams/content/file"))?;
+        Ok((job, reply))
+    };
+    let hello = tree.join("docs/hello.txt");
+    let (job, reply) = file("backup.download", json!({"path": [hello]}))?;
+    ensure!(reply.status == 200 && reply.text == "hello\n", "{reply:?}");
+    let header = |name: &str| reply.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ensure!(header("content-disposition").starts_with("attachment; filename=\"hello.txt\""), "{:?}", reply.headers);
+    ensure!(header("x-content-type-options") == "nosniff" && header("content-security-policy").contains("default-src"));
+    let ended = grove.manager.job_in(&job, end_to_end::client::FINAL)?;
+    ensure!(ended["state"] == "succeeded" && ended["result"]["bytes"] == 6, "{ended}");
+
+    let long = tree.join("docs/größe.txt");
+    let (_, reply) = file("backup.peek", json!({"path": long}))?;
+    ensure!(reply.text.len() == 256 * 1024 && reply.text.starts_with("0123456789\n0123"), "{} bytes", reply.text.len());
+    let named = reply.headers.get("content-disposition").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ensure!(named.ends_with("filename*=UTF-8''gr%C3%B6%C3%9Fe.txt"), "{named}");
+
+    // A file that was sent whole before anybody came waits for them, and its job with it.
+    let job = grove.manager.submit("backup.download", &json!({"path": [hello]}))?;
+    grove.manager.job_in(&job, &["running"])?;
+    grove.manager.run("backup.stats", &json!({}))?;
+    let late = grove.manager.get(&format!("/api/v1/jobs/{job}/streams/content/file"))?;
+    ensure!(late.status == 200 && late.text == "hello\n", "{late:?}");
+    grove.manager.job_in(&job, &["succeeded"])?;
+
+    // Whoever may not restore may not read either: not by a job of their own and not at somebody else's.
+    let auditor = grove.site.client("auditor")?;
+    auditor.post("/api/v1/commands/backup.download", &json!({"path": [hello]}))?.refusal(403)?;
+    let job = grove.manager.submit("backup.download", &json!({"path": [hello]}))?;
+    let address = format!("/api/v1/jobs/{job}/streams/content/file");
+    auditor.get(&address)?.refusal(403)?;
+    grove.site.stranger().get(&address)?.refusal(401)?;
+    ensure!(grove.manager.get(&address)?.text == "hello\n");
+    grove.manager.job_in(&job, &["succeeded"])?;
+    grove.manager.get(&address)?.refusal(409)?;
+    let (_, missing) = file("backup.download", json!({"path": [tree.join("nothing")]}))?;
+    ensure!(missing.status >= 400 && !missing.text.contains("panicked"), "{missing:?}");
+    let records = grove.manager.rows("fleet/audit?limit=200")?;
+    ensure!(records.iter().any(|row| row["action"] == "backup.download"), "nobody can see who had it");
+    Ok(())
+}
+
+fn archived() -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let alone = Alone::new()?;
+    let tree = alone.path("tree");
+    plant(&tree)?;
+    let docs = tree.join("docs");
+    let long = docs.join("n".repeat(120)).join("ü".repeat(60));
+    fs::create_dir_all(&long)?;
+    fs::write(long.join("leaf"), "leaf\n")?;
+    fs::set_permissions(long.join("leaf"), std::os::unix::fs::PermissionsExt::from_mode(0o640))?;
+    process::run(Command::new("setfattr").args(["-n", "user.note", "-v", "kept"]).arg(docs.join("empty")))?;
+    let holes = fs::File::create(docs.join("holes"))?;
+    std::os::unix::fs::FileExt::write_at(&holes, b"end", 3_000_000)?;
+    alone.run(&["init"])?;
+    alone.run(&["run", "--name", "larch", &tree.display().to_string()])?;
+
+    let output = alone.output(&["download", &docs.display().to_string()])?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (archive, out) = (alone.path("docs.tar"), alone.path("out"));
+    fs::write(&archive, &output.stdout)?;
+    fs::create_dir(&out)?;
+    let mut unpack = Command::new("tar");
+    unpack.args(["--xattrs", "--xattrs-include=*", "-xpf"]).arg(&archive).arg("-C").arg(&out);
+    let told = process::run(&mut unpack)?;
+    ensure!(told.is_empty(), "tar says {told}");
+    same(&docs, &out.join("docs"))?;
+    for name in ["hello.txt", "deep/er/big.bin", "deep"] {
+        let [was, is] = [docs.join(name), out.join("docs").join(name)].map(fs::symlink_metadata);
+        let (was, is) = (was?, is?);
+        ensure!((was.mtime(), was.mtime_nsec(), was.mode()) == (is.mtime(), is.mtime_nsec(), is.mode()), "{name}");
+    }
+    let inode = |name: &str| fs::metadata(out.join("docs").join(name)).map(|found| found.ino());
+    ensure!(inode("hello.txt")? == inode("twin.txt")?, "two names of one file are two files");
+    let leaf = out.join("docs").join("n".repeat(120)).join("ü".repeat(60)).join("leaf");
+    ensure!(fs::metadata(leaf)?.mode() & 0o777 == 0o640);
+    let note =
+        process::run(Command::new("getfattr").args(["--only-values", "-n", "user.note"]).arg(out.join("docs/empty")))?;
+    ensure!(note.ends_with("kept"), "{note}");
+
+    let both = alone.output(&[
+        "download",
+        &docs.join("hello.txt").display().to_string(),
+        &docs.join("deep/000.txt").display().to_string(),
+    ])?;
+    fs::write(&archive, &both.stdout)?;
+    let listed = process::run(Command::new("tar").arg("-tf").arg(&archive))?;
+    ensure!(listed.lines().count() == 2 && listed.contains("tree/docs/hello.txt"), "{listed}");
+    let one = alone.output(&["download", &docs.join("hello.txt").display().to_string()])?;
+    ensure!(one.stdout == b"hello\n", "{}", String::from_utf8_lossy(&one.stderr));
     Ok(())
 }
