@@ -60,9 +60,15 @@ export function address(module: string, view: string, key?: string): string {
   return key === undefined ? base : `${base}/${encodeURIComponent(key)}`;
 }
 
+/** Where the list of a type leads to from its rows. */
+function drillOf(registry: Registry, typeId: string) {
+  const list = registry.listOf(typeId);
+  return list?.view.drill === undefined ? undefined : registry.view(list.view.drill, list.module);
+}
+
 /** The address of a row's own page. */
 export function rowAddress(registry: Registry, typeId: string, key: string, drill?: { module: string; id: string }): string | undefined {
-  const found = (drill && registry.view(drill.id, drill.module)) || registry.detailOf(typeId);
+  const found = (drill && registry.view(drill.id, drill.module)) || registry.detailOf(typeId) || drillOf(registry, typeId);
   if (!found) return undefined;
   if (found.view.kind === 'detail') return address(found.module, found.view.id, key);
   // A view of other rows takes the row as the param that refers to it.

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { manifests as invented } from '../mock/manifests';
 import type { Job } from '../src/model/schema';
 import { stage, type Stage } from './stage';
 
@@ -54,4 +55,30 @@ test('what is done in part shows what was left out, and what came of the rest', 
   expect(find('.job .result')!.textContent).toContain('7');
   expect(find('.job-progress')).toBeNull();
   expect(on.errors).toEqual([]);
+});
+
+test('a list of objects is a table, cut until all of it is asked for, and leads to what it refers to', async () => {
+  const items = {
+    type: 'object', properties: {
+      path: { type: 'string', title: 'Path', 'x-type': 'path' as const },
+      size: { type: 'integer', title: 'Size', 'x-type': 'bytes' as const },
+      at: { type: 'object', title: 'Moment', 'x-type': 'ref' as const, 'x-ref': 'acme-archive.moment' },
+    },
+  };
+  const manifests = structuredClone(invented);
+  const command = manifests.find((one) => one.plugin.name === 'acme-archive')!.commands!.find((one) => one.id === 'put-back')!;
+  command.output = { type: 'object', properties: { left: { type: 'array', title: 'Left out', items } } };
+  const left = Array.from({ length: 120 }, (_, n) => ({ path: `/srv/<b>${n}`, size: n * 1024, at: { id: 's0001', label: 'A moment' } }));
+  on = await stage('/fleet/machines', { manifests });
+  on.world.jobs.set('many', { id: 'many', command: 'acme-archive.put-back', state: 'incomplete', result: { done: 3, left, nothing: [] } });
+  await on.go('/jobs/many');
+  const table = await on.until(() => find('.result-rows table'));
+  expect([...table.querySelectorAll('th')].map((one) => one.textContent)).toEqual(['Path', 'Size', 'Moment']);
+  expect(table.querySelectorAll('tbody tr')).toHaveLength(50);
+  expect(table.querySelector('tbody tr')!.textContent).toContain('/srv/<b>0');
+  expect(table.querySelector('b')).toBeNull();
+  expect(table.querySelector('a')!.getAttribute('href')).toBe('/acme-archive/entries?p.moment=s0001');
+  [...document.querySelectorAll('button')].find((one) => one.textContent === 'Show all 120')!.click();
+  await on.until(() => table.querySelectorAll('tbody tr').length === 120);
+  expect(find('.result')!.textContent).not.toContain('Nothing');
 });

@@ -29,7 +29,7 @@ export function ResultList({ list, items, title }: { list: Json[]; items: InputP
           {columns.length > 1 && <thead><tr>{columns.map(({ name, field }) => <th key={name} scope="col">{field.title}</th>)}</tr></thead>}
           <tbody>
             {shown.map((one, n) => (
-              <tr key={n}>{columns.map(({ name, field }) => <td key={name} className={isAlignedEnd(field) ? 'end' : ''}><Value field={field} value={cell(one, name)} reachable={false} /></td>)}</tr>
+              <tr key={n}>{columns.map(({ name, field }) => <td key={name} className={isAlignedEnd(field) ? 'end' : ''}><Value field={field} value={cell(one, name)} /></td>)}</tr>
             ))}
           </tbody>
         </table>
@@ -45,6 +45,7 @@ function columnsOf(list: Json[], items: InputProperty | undefined): { name: stri
   const names = [...new Set([...Object.keys(declared), ...Object.keys(list[0])])].filter((name) => list.some((one) => isObject(one) && one[name] !== null && one[name] !== undefined));
   return names.map((name) => {
     const sample = list.map((one) => (isObject(one) ? one[name] : null)).find((one) => one !== null && one !== undefined);
-    return { name, field: { title: declared[name]?.title ?? titleOf(name), type: declared[name]?.['x-type'] ?? typeByValue(sample ?? null) } };
+    const { title, 'x-type': type, 'x-ref': ref } = declared[name] ?? {};
+    return { name, field: { title: title ?? titleOf(name), type: type ?? typeByValue(sample ?? null), ...(ref === undefined ? {} : { ref }) } };
   });
 }

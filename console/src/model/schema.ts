@@ -183,6 +183,8 @@ export interface InputProperty {
   properties?: Record<string, InputProperty>;
   required?: string[];
   'x-type'?: FieldType;
+  /** Type that a `ref` in a result points to. */
+  'x-ref'?: string;
   'x-options'?: { view: string; value?: string; label?: string };
   'x-when'?: Predicate;
   'x-ui'?: { level?: string; multiline?: boolean };

@@ -112,7 +112,7 @@ function Rows({ found, place, setPlace, page, params }: Props & { params: Return
       <ParamBar params={params}>
         {open.size > 0 && <IconButton icon="collapse" label="Close all" onPress={() => setPlace({ ...place, open: [] })} />}
         <IconButton icon="refresh" label={`Read the ${word} again`} onPress={() => rows.window.reload()} />
-        <ActionBar commands={registry.commands(view.actions, module)} run={(one) => start(one, [])} title={(one) => one.command.title} most={stacked ? 1 : 2} primary="last" />
+        <ActionBar commands={registry.commands(view.actions, module)} run={(one) => start(one, [])} title={(one) => one.command.title} most={stacked ? 1 : 2} />
       </ParamBar>
       <p className="tree-said" role="status">{said}</p>
       <div className={`rows-frame ${rows.stale ? 'stale' : ''}`} ref={frame}>

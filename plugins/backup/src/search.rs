@@ -5,12 +5,12 @@ use crate::browse::machine_id;
 use crate::files::Shown;
 use crate::keeper::{DOMAIN, fault_of, machine_and_name, reading};
 use crate::look::time_of;
-use sdk::Time;
 use sdk::prelude::*;
 use sdk::schema::{Code, Problem};
 use sdk::schemars::JsonSchema;
 use sdk::serde::Serialize;
 use sdk::tokio_util::sync::CancellationToken;
+use sdk::{Reference, Time};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,9 +60,9 @@ struct Version {
     last: Time,
     /// How many snapshots hold it
     snapshots: u64,
-    /// Id of the newest of them
-    #[schemars(extend("x-type" = "id"))]
-    snapshot: String,
+    /// The newest of them
+    #[schemars(extend("x-type" = "ref", "x-ref" = "backup.snapshot"))]
+    snapshot: Reference,
 }
 
 /// How far it is, for whoever tells it.
@@ -184,7 +184,7 @@ impl<'a> Walking<'a> {
             modified: at.map(Time),
             last: time_of(summary.time_ms),
             snapshots: 1,
-            snapshot: summary.id.to_string(),
+            snapshot: Reference { label: summary.id.to_string()[..12].to_owned(), id: summary.id.to_string() },
         });
         true
     }
