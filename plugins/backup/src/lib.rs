@@ -127,11 +127,9 @@ fn of_machines(app: App) -> App {
         })
 }
 
-/// A command on files of a snapshot: where it is called from says which.
+/// A command that writes files back: where it is called from says which.
 fn of_files(command: &mut Command) {
-    command.title_many = format!("{} {{n}} items", command.title);
-    command.bind =
-        [("snapshot", "$params.snapshot"), ("path", "path")].map(|(to, from)| (to.into(), from.into())).into();
+    of_rows(command);
     let properties = &mut command.input["properties"];
     properties["in_place"]["oneOf"] =
         json!([{"const": true, "title": "Where they were"}, {"const": false, "title": "Into a folder"}]);
@@ -139,6 +137,7 @@ fn of_files(command: &mut Command) {
     command.input["required"] = json!(["to"]);
 }
 
+/// A command on rows of a snapshot's files.
 fn of_rows(command: &mut Command) {
     command.title_many = format!("{} {{n}} items", command.title);
     command.bind =

@@ -75,7 +75,7 @@ async fn is_ordered(ctx: &Ctx, asked: &Open) -> bool {
     let (Some(machine), Some(job)) = (ctx.machine(), &asked.job) else { return false };
     let Ok(job) = ctx.job(job).await else { return false };
     let says = |name: &str, value: &str| job.input.get(name).and_then(Value::as_str) == Some(value);
-    job.command == "restore"
+    matches!(job.command.as_str(), "restore" | "restore-preview")
         && job.machine.as_deref() == Some(machine)
         && !job.state.is_final()
         && asked.snapshot != "latest"
