@@ -124,7 +124,6 @@ export interface Offer {
   where: Filter[];
   text: string;
   text_many: string;
-  input?: JsonObject;
 }
 
 export interface Stream {

@@ -46,7 +46,6 @@ function Offer({ command, offer, list, where, show }: FoundOffer & { show: ((whe
   const start = () => console_.run({
     found: command,
     ...(offer.of === undefined ? { rows: { type: type.id, targets, values } } : {}),
-    ...(offer.input ? { values: offer.input } : {}),
   });
   return (
     <Note icon={command.command.icon ?? 'info'} title={neutral(text)} action={

@@ -465,9 +465,6 @@ pub struct Offer {
     pub text: String,
     /// Of several, with `{n}` in it.
     pub text_many: String,
-    /// What the form begins with.
-    #[serde(default, skip_serializing_if = "Object::is_empty")]
-    pub input: Object,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,7 +7,8 @@ use sdk::schemars::JsonSchema;
 use sdk::serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use vault::{Cost, OnDamage, Phase, Progress, RecoverySheet, ScrubReport, WayIn};
+use std::sync::Arc;
+use vault::{Cost, OnDamage, Phase, Progress, RecoverySheet, ScrubReport, Vault, WayIn};
 
 /// Name of the way in by the sheet.
 pub(crate) const SHEET: &str = "recovery";
@@ -32,15 +33,42 @@ pub(crate) struct Made {
 pub(crate) async fn init(ctx: Ctx, (): ()) -> Result<Made> {
     ctx.doing("making the vault")?;
     let (folder, vault) = make(&ctx).await?;
-    let code = ctx
-        .blocking(move || {
-            let sheet = RecoverySheet::generate();
-            let code = sheet.print().to_string();
-            vault.add_way_in(SHEET, &WayIn::Sheet(sheet), Cost::NORMAL).map_err(fault_of)?;
-            Ok(code)
-        })
-        .await?;
-    Ok(Made { vault: folder.display().to_string(), recovery_sheet: Secret(code), how_to_use: HOW_TO_USE.to_owned() })
+    let sheet = new_sheet(&ctx, vault).await?;
+    Ok(Made { vault: folder.display().to_string(), recovery_sheet: sheet, how_to_use: HOW_TO_USE.to_owned() })
+}
+
+/// A new recovery sheet.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(crate = "sdk::serde")]
+#[schemars(crate = "sdk::schemars")]
+pub(crate) struct Sheet {
+    /// Opens the vault when everything else is lost: print it and put it in a safe place
+    recovery_sheet: Secret,
+    /// What to do with it then
+    how_to_use: String,
+}
+
+pub(crate) async fn sheet(ctx: Ctx, (): ()) -> Result<Sheet> {
+    let vault = open(&ctx).await?;
+    let recovery_sheet = new_sheet(&ctx, vault).await?;
+    if !ctx.is_standalone() {
+        overview::tell(&ctx).await?;
+    }
+    Ok(Sheet { recovery_sheet, how_to_use: HOW_TO_USE.to_owned() })
+}
+
+/// Adds a sheet in the place of the one before.
+async fn new_sheet(ctx: &Ctx, vault: Arc<Vault>) -> Result<Secret> {
+    ctx.blocking(move || {
+        let sheet = RecoverySheet::generate();
+        let code = sheet.print().to_string();
+        if vault.ways_in().map_err(fault_of)?.iter().any(|slot| slot.name == SHEET) {
+            vault.remove_way_in(SHEET).map_err(fault_of)?;
+        }
+        vault.add_way_in(SHEET, &WayIn::Sheet(sheet), Cost::NORMAL).map_err(fault_of)?;
+        Ok(Secret(code))
+    })
+    .await
 }
 
 #[derive(Args)]
@@ -171,8 +199,6 @@ pub(crate) enum KeyAction {
     List,
     /// Add a password, the first line of a file
     AddPassword,
-    /// Print a new recovery sheet, which makes the old one useless
-    NewSheet,
     /// Remove one
     Remove,
 }
@@ -195,16 +221,11 @@ pub(crate) struct Key {
 pub(crate) struct Keys {
     /// Name and kind of each
     ways_in: Vec<String>,
-    /// A new sheet: print it and put it in a safe place
-    recovery_sheet: Option<Secret>,
-    /// What to do with it then
-    how_to_use: Option<String>,
 }
 
 pub(crate) async fn key(ctx: Ctx, args: Key) -> Result<Keys> {
     let vault = open(&ctx).await?;
     let keys = ctx.blocking(move || {
-        let mut recovery_sheet = None;
         match args.action {
             KeyAction::List => {}
             KeyAction::AddPassword => {
@@ -212,23 +233,13 @@ pub(crate) async fn key(ctx: Ctx, args: Key) -> Result<Keys> {
                 let way = WayIn::password(crate::keeper::password(&PathBuf::from(file))?);
                 vault.add_way_in(&args.name.ok_or_else(|| missing("name"))?, &way, Cost::NORMAL).map_err(fault_of)?;
             }
-            KeyAction::NewSheet => {
-                let sheet = RecoverySheet::generate();
-                recovery_sheet = Some(Secret(sheet.print().to_string()));
-                let ways = vault.ways_in().map_err(fault_of)?;
-                if ways.iter().any(|slot| slot.name == SHEET) {
-                    vault.remove_way_in(SHEET).map_err(fault_of)?;
-                }
-                vault.add_way_in(SHEET, &WayIn::Sheet(sheet), Cost::NORMAL).map_err(fault_of)?;
-            }
             KeyAction::Remove => {
                 vault.remove_way_in(&args.name.ok_or_else(|| missing("name"))?).map_err(fault_of)?;
             }
         }
         let ways = vault.ways_in().map_err(fault_of)?;
-        let how_to_use = recovery_sheet.as_ref().map(|_| HOW_TO_USE.to_owned());
         let ways_in = ways.iter().map(|slot| format!("{} ({})", slot.name, slot.kind)).collect();
-        Ok(Keys { ways_in, recovery_sheet, how_to_use })
+        Ok(Keys { ways_in })
     });
     let keys = keys.await?;
     if !ctx.is_standalone() {

@@ -26,8 +26,7 @@ mod wire;
 use rows::{Drill, File, Last, Snapshot, VaultState};
 use sdk::prelude::*;
 use sdk::schema::{
-    CliHints, Command, Confirm, Danger, Empty, EventType, Filter, Mode, Object, Offer, Op, Predicate, TakenAs, Tone,
-    Type, View,
+    CliHints, Command, Confirm, Danger, Empty, EventType, Filter, Mode, Offer, Op, Predicate, TakenAs, Tone, Type, View,
 };
 
 /// On a machine it reads every file, and writes back those that are restored, as whom they belonged to. `CAP_SYS_ADMIN` is for
@@ -84,7 +83,6 @@ fn of_machines(app: App) -> App {
                 filters: vec![filter("backup_status", "never"), filter("status", "online")],
                 text: "{name} was never backed up.".to_owned(),
                 text_many: "{n} machines were never backed up.".to_owned(),
-                input: Object::new(),
             });
             long(command);
         })
@@ -177,12 +175,18 @@ fn of_the_vault(app: App) -> App {
             let text = "Lists the ways into the vault, adds one or removes one.";
             on_vault(command, "key", Effect::Destroy, text);
             command.cli = Some(CliHints { positional: vec!["action".to_owned()], ..CliHints::default() });
+        })
+        .command("sheet", "Print a recovery sheet", care::sheet)
+        .command_options(|command| {
+            let text =
+                "A new code that opens the vault when all else is lost. The sheet before it opens nothing any more.";
+            on_vault(command, "key", Effect::Write, text);
+            command.permission = Some("destroy".to_owned());
             command.offer = Some(Offer {
                 of: Some("vault".to_owned()),
                 filters: vec![filter("state", "no_sheet")],
                 text: "There is no recovery sheet yet: if this administrator is lost, so are its backups.".to_owned(),
                 text_many: "{n} vaults have no recovery sheet yet.".to_owned(),
-                input: Object::from_iter([("action".to_owned(), json!("new_sheet"))]),
             });
         })
         .command("drill", "Try the recovery sheet", drill::drill)
@@ -196,7 +200,6 @@ fn of_the_vault(app: App) -> App {
                 filters: vec![filter("state", "drill_due")],
                 text: "It is time to try the recovery sheet of {name}.".to_owned(),
                 text_many: "It is time to try the recovery sheets of {n} vaults.".to_owned(),
-                input: Object::new(),
             });
         })
         .command("verify", "Verify the vault", care::verify)

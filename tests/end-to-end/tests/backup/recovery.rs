@@ -37,7 +37,7 @@ fn recovery() -> Result<()> {
         })
     };
     let vault = state("no_sheet")?;
-    let made = grove.manager.run("backup.key", &json!({"action": "new_sheet"}))?;
+    let made = grove.manager.run("backup.sheet", &json!({}))?;
     let sheet = made["result"]["recovery_sheet"].as_str().context("a sheet, once")?.to_owned();
     ensure!(sheet.split(' ').count() == 8, "eight groups: {sheet}");
     let again = grove.manager.job(made["id"].as_str().context("an id")?)?;
