@@ -33,6 +33,7 @@ await scenario(async ({ page, facts }) => {
   await keys(page, row);
   await look(page, row, facts, faults);
   await download(page, row, facts);
+  await find(page, facts, faults);
   await restore(page, row, facts, faults);
   ensure(faults.length === 0, faults.join('\n'));
 });
@@ -58,6 +59,25 @@ async function look(page, row, facts, faults) {
   await dialog.getByText('still here').waitFor();
   faults.push(...(await everyLook(page, 'file', facts.pictures)));
   await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  await row('dot.png').dblclick();
+  const picture = page.getByRole('dialog', { name: 'dot.png' }).getByRole('img', { name: 'dot.png' });
+  await picture.waitFor();
+  ensure(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth === 1)), 'the picture is not shown');
+  await page.keyboard.press('Escape');
+  await picture.waitFor({ state: 'detached' });
+}
+
+/** A name in every snapshot of the machine that is looked at. */
+async function find(page, facts, faults) {
+  await page.getByRole('button', { name: 'Find a file' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('textbox', { name: 'Name' }).fill('GONE*');
+  ensure((await dialog.getByRole('combobox').count()) === 0, 'it asks for the machine that is looked at');
+  await dialog.getByRole('button', { name: 'Find a file' }).click();
+  await dialog.getByRole('cell', { name: /docs\/gone\.txt$/ }).waitFor();
+  faults.push(...(await everyLook(page, 'found', facts.pictures)));
+  await dialog.getByRole('button', { name: 'Done' }).click();
   await dialog.waitFor({ state: 'detached' });
 }
 

@@ -4,9 +4,9 @@ import { useEffect, useRef, useState } from 'react';
 import { problemOf, saveFile, startCommand } from '../api/http';
 import { useConsole, whyNot, type CommandRequest, type Target } from '../console';
 import { neutral } from '../model/neutral';
-import { check, fieldsOf, isAsked, pathOf, startValues, toInput, type FormField, type Values } from '../model/input';
+import { check, fieldsOf, isAsked, kindOf, pathOf, startValues, toInput, type FormField, type Values } from '../model/input';
 import { holds } from '../model/predicate';
-import type { Json, Problem } from '../model/schema';
+import type { Json, OutputSchema, Problem } from '../model/schema';
 import { FileLook } from '../jobs/file-look';
 import { JobPanel } from '../jobs/job-panel';
 import { titleFor } from '../table/start';
@@ -30,7 +30,7 @@ export default function CommandDialog({ request, onClose }: Props) {
   const title = titleFor(request.found, plan.targets.length);
   const looking = request.found.command.streams?.find((one) => one.as === 'preview');
   return (
-    <Sheet title={neutral(file || title)} onClose={onClose} dismissable={job !== undefined} wide={looking !== undefined && job !== undefined}>
+    <Sheet title={neutral(file || title)} onClose={onClose} dismissable={job !== undefined} wide={job !== undefined && (looking !== undefined || listsThings(request.found.command.output))}>
       {job !== undefined && looking
         ? <div className="form"><FileLook job={job} stream={looking.name} onName={setFile} /></div>
         : job === undefined
@@ -158,6 +158,11 @@ export function CommandForm({ request, plan, onClose, onStarted, title }: { requ
       </footer>
     </form>
   );
+}
+
+/** A table needs room. */
+function listsThings(output: OutputSchema | undefined): boolean {
+  return Object.values(output?.properties ?? {}).some((one) => kindOf(one) === 'array' && Object.keys(one.items?.properties ?? {}).length > 2);
 }
 
 /** Whether it reads a file and everything that it asks is known from where it was called. */

@@ -56,7 +56,8 @@ struct Version {
     path: String,
     size: Option<Bytes>,
     modified: Option<Time>,
-    /// The newest snapshot that holds it
+    /// When the newest snapshot that holds it was taken
+    #[schemars(title = "Last backed up")]
     last: Time,
     /// How many snapshots hold it
     snapshots: u64,

@@ -153,6 +153,9 @@ fn alone() -> Result<()> {
     ensure!(large[0]["name"] == "199.txt", "{large}");
 
     let to = alone.path("back");
+    let would = alone.run(&["restore", "--dry-run", "--name", "larch", "--to", &to.display().to_string()])?;
+    let planned = would["planned"].as_array().context("a list")?;
+    ensure!(planned.len() > 200 && planned[0]["what"] == "Create" && !to.exists(), "{would}");
     let back = alone.run(&["restore", "--snapshot", "latest", "--name", "larch", "--to", &to.display().to_string()])?;
     ensure!(back["problems"] == 0, "{back}");
     same(&tree, &beneath(&to, &tree))?;

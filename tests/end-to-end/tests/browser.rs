@@ -57,6 +57,13 @@ fn a_day_at_the_console() -> Result<()> {
     )
 }
 
+/// A picture of one dot.
+const DOT: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 58, 126, 155,
+    85, 0, 0, 0, 10, 73, 68, 65, 84, 120, 156, 99, 104, 0, 0, 0, 130, 0, 129, 119, 205, 114, 182, 0, 0, 0, 0, 73, 69,
+    78, 68, 174, 66, 96, 130,
+];
+
 /// A folder is backed up twice, looked into at both moments, and a part of it comes back.
 fn restored_from_a_tree() -> Result<()> {
     let (network, site) = site_with_network(Start { plugins: vec!["backup"], ..Start::default() })?;
@@ -72,6 +79,7 @@ fn restored_from_a_tree() -> Result<()> {
         fs::write(path, text)?;
     }
     std::os::unix::fs::symlink("../hello.txt", tree.join("docs/deep/link"))?;
+    fs::write(tree.join("docs/dot.png"), DOT)?;
     let back_up = || manager.run("backup.run", &json!({"machine": "larch", "path": [tree]}));
     back_up()?;
     fs::remove_file(tree.join("docs/gone.txt"))?;
