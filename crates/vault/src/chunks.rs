@@ -3,7 +3,7 @@
 use crate::domain::Domain;
 use crate::error::VaultError;
 use crate::index::{Found, Want};
-use crate::pack::{PackFault, PackId, unpack_segment};
+use crate::pack::{PackFault, PackId, plain_length, unpack_segment};
 use crate::segment::{DomainSecret, Opener};
 use crate::snapshot::Mode;
 use crate::vault::Vault;
@@ -20,21 +20,6 @@ const CACHE_BYTES: usize = 8 << 20;
 pub struct Plain {
     segment: Arc<Vec<u8>>,
     range: Range<usize>,
-}
-
-impl Plain {
-    /// Where it is in its segment.
-    pub(crate) fn start(&self) -> usize {
-        self.range.start
-    }
-
-    pub(crate) fn end(&self) -> usize {
-        self.range.end
-    }
-
-    pub(crate) fn segment_length(&self) -> usize {
-        self.segment.len()
-    }
 }
 
 impl Deref for Plain {
@@ -106,11 +91,21 @@ impl Chunks {
 
     pub(crate) fn get_at(&self, id: ChunkId, found: Found) -> Result<Plain, VaultError> {
         self.relocated(id, found, |found| {
-            let plain = self.unpacked(found)?;
-            let range = found.place.start as usize..found.place.start as usize + found.place.length as usize;
-            self.check(id, plain.get(range.clone()).ok_or(PackFault::Content)?)?;
-            Ok(Plain { segment: plain, range })
+            let plain = self.plain(found)?;
+            self.check(id, &plain)?;
+            Ok(plain)
         })
+    }
+
+    /// The same for somebody who looks at it himself.
+    pub(crate) fn get_unchecked_at(&self, id: ChunkId, found: Found) -> Result<Plain, VaultError> {
+        self.relocated(id, found, |found| self.plain(found))
+    }
+
+    /// The segment at this very place, if it is still there and has that many plain bytes, as its client made it.
+    pub(crate) fn whole(&self, found: &Found, length: usize) -> Option<(SegmentKind, Vec<u8>)> {
+        let segment = self.vault.packs.segment(&self.domain, &found.place).ok();
+        segment.filter(|(kind, bytes)| plain_length(*kind, bytes) == Some(length))
     }
 
     /// The whole segment with this chunk, as its client made it.
@@ -141,6 +136,15 @@ impl Chunks {
         match again {
             Some(moved) if moved != found => read(&moved).map_err(|fault| damaged(&moved, fault)),
             _ => Err(damaged(&found, fault)),
+        }
+    }
+
+    fn plain(&self, found: &Found) -> Result<Plain, PackFault> {
+        let segment = self.unpacked(found)?;
+        let range = found.place.start as usize..found.place.start as usize + found.place.length as usize;
+        match segment.get(range.clone()) {
+            Some(_) => Ok(Plain { segment, range }),
+            None => Err(PackFault::Content),
         }
     }
 

@@ -211,5 +211,14 @@ pub(crate) fn unpack_segment(kind: SegmentKind, bytes: Vec<u8>) -> Result<Vec<u8
     }
 }
 
+/// How many plain bytes such a segment has, where its head tells.
+pub(crate) fn plain_length(kind: SegmentKind, bytes: &[u8]) -> Option<usize> {
+    match kind {
+        SegmentKind::Plain => Some(bytes.len()),
+        SegmentKind::Zstd => zstd::zstd_safe::get_frame_content_size(bytes).ok()??.try_into().ok(),
+        SegmentKind::Sealed => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

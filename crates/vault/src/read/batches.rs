@@ -1,7 +1,7 @@
 //! Chunks packed for sending over a line.
 //!
 //! A segment of which everything is wanted goes as it is stored. Of others the wanted chunks are taken out and packed anew,
-//! so nobody gets what is somebody else's.
+//! so nobody gets what is somebody else's. Whoever gets them checks their ids: here it would be done twice.
 
 use super::{Part, Reader};
 use crate::error::VaultError;
@@ -41,6 +41,7 @@ pub struct Batches<'a> {
     /// Chunks of one segment each, with the positions that want them.
     groups: VecDeque<Vec<Wanted>>,
     loose: Loose,
+    is_plain: bool,
     has_failed: bool,
 }
 
@@ -58,13 +59,21 @@ struct Loose {
 
 impl<'a> Batches<'a> {
     pub(super) fn new(reader: &'a Reader, part: Part, positions: Range<u64>) -> Batches<'a> {
-        Batches { reader, part, positions, groups: VecDeque::new(), loose: Loose::default(), has_failed: false }
+        let (groups, loose) = (VecDeque::new(), Loose::default());
+        Batches { reader, part, positions, groups, loose, is_plain: false, has_failed: false }
+    }
+
+    /// For somebody in this very process, for whom nothing need be small.
+    #[must_use]
+    pub fn plain(mut self) -> Batches<'a> {
+        self.is_plain = true;
+        self
     }
 
     fn step(&mut self) -> Result<Option<Batch>, VaultError> {
         loop {
             if self.loose.plain.len() >= BATCH {
-                return Ok(Some(self.loose.pack()));
+                return Ok(Some(self.loose.pack(self.is_plain)));
             }
             if let Some(group) = self.groups.pop_front() {
                 if let Some(batch) = self.send(group)? {
@@ -72,7 +81,7 @@ impl<'a> Batches<'a> {
                 }
             } else if self.positions.is_empty() {
                 let is_left = !self.loose.pieces.is_empty();
-                return Ok(is_left.then(|| self.loose.pack()));
+                return Ok(is_left.then(|| self.loose.pack(self.is_plain)));
             } else {
                 self.load()?;
             }
@@ -113,21 +122,16 @@ impl<'a> Batches<'a> {
             let (kind, bytes) = chunks.stored(first.id, first.found)?;
             return Ok(Some(Batch { kind, bytes, pieces: pieces(&group) }));
         }
-        let mut is_whole = true;
-        let mut end = 0;
-        let mut plains = Vec::with_capacity(group.len());
-        for wanted in &group {
-            let plain = chunks.get_at(wanted.id, wanted.found)?;
-            is_whole &= plain.start() == end;
-            end = plain.end();
-            plains.push(plain);
-        }
-        if is_whole && plains.first().is_some_and(|plain| end == plain.segment_length()) {
-            let (kind, bytes) = chunks.stored(first.id, first.found)?;
+        // Side by side from the beginning to an end: perhaps they are all of it.
+        let end = group.iter().try_fold(0, |end, Wanted { found, .. }| {
+            let (start, length) = (found.place.start as usize, found.place.length as usize);
+            (start == end).then_some(end + length)
+        });
+        if let Some((kind, bytes)) = end.filter(|_| !self.is_plain).and_then(|end| chunks.whole(&first.found, end)) {
             return Ok(Some(Batch { kind, bytes, pieces: pieces(&group) }));
         }
-        for (wanted, plain) in group.iter().zip(&plains) {
-            self.loose.add(&wanted.positions, plain);
+        for wanted in &group {
+            self.loose.add(&wanted.positions, &chunks.get_unchecked_at(wanted.id, wanted.found)?);
         }
         Ok(None)
     }
@@ -152,8 +156,11 @@ impl Loose {
         self.pieces.extend(positions.iter().map(|position| Piece { position: *position, start, length }));
     }
 
-    fn pack(&mut self) -> Batch {
+    fn pack(&mut self, is_plain: bool) -> Batch {
         let (plain, pieces) = (std::mem::take(&mut self.plain), std::mem::take(&mut self.pieces));
+        if is_plain {
+            return Batch { kind: SegmentKind::Plain, bytes: plain, pieces };
+        }
         match zstd::bulk::compress(&plain, 1) {
             Ok(bytes) if bytes.len() < plain.len() => Batch { kind: SegmentKind::Zstd, bytes, pieces },
             _ => Batch { kind: SegmentKind::Plain, bytes: plain, pieces },

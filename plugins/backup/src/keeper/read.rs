@@ -130,6 +130,7 @@ pub(crate) fn opened(snapshot: &Snapshot) -> Opened {
 pub(super) async fn answer(ctx: &Ctx, reader: Arc<Reader>, out: &Arc<Outgoing>, message: Message) -> Result<()> {
     let Range { from, count } = message.json()?;
     let (out, runtime, number) = (out.clone(), Handle::current(), message.number);
+    let is_one_process = ctx.is_standalone();
     ctx.blocking(move || {
         let send = |kind, payload: &[u8]| runtime.block_on(out.send(kind, number, payload));
         match message.kind {
@@ -147,7 +148,8 @@ pub(super) async fn answer(ctx: &Ctx, reader: Arc<Reader>, out: &Arc<Outgoing>, 
                 let fits = reader.fitting(positions, AT_ONCE).map_err(fault_of)?;
                 send(Kind::Chunks, &sdk::serde_json::to_vec(&Range { from, count: fits })?)?;
                 let positions = from..from + fits;
-                for batch in reader.batches(Part::Files, positions).map_err(fault_of)? {
+                let batches = reader.batches(Part::Files, positions).map_err(fault_of)?;
+                for batch in if is_one_process { batches.plain() } else { batches } {
                     send(Kind::Chunks, &encode_batch(&batch.map_err(fault_of)?))?;
                 }
                 Ok(())
