@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 const VERSION: u8 = 1;
 /// Plain bytes that a reader takes.
 const MOST_BYTES: u64 = 16 << 20;
+/// Bytes of an encoded one: whoever opens a snapshot is sent all of it.
+const MOST_ENCODED: usize = 1 << 20;
 /// Of a problem, what is more is cut off.
 const MOST_TEXT: usize = 512;
 
@@ -81,8 +83,43 @@ impl Description {
         }
     }
 
-    /// For a snapshot; sealed where the domain is private.
+    /// For a snapshot; sealed where the domain is private. What makes it too long is left out: first problems, of which the
+    /// number stays, then names of users and groups, then the attributes of the root.
     pub fn encode(&self, sealer: Option<&Sealer>) -> Vec<u8> {
+        let mut fitting = std::borrow::Cow::Borrowed(self);
+        let out = loop {
+            match fitting.encode_open() {
+                Some(out) => break out,
+                None => fitting.to_mut().shorten(),
+            }
+        };
+        match sealer {
+            Some(sealer) => sealer.seal(SegmentKind::Zstd, &out),
+            None => out,
+        }
+    }
+
+    fn shorten(&mut self) {
+        if !self.problems.is_empty() {
+            self.problems.truncate(self.problems.len() / 2);
+        } else if !self.users.is_empty() || !self.groups.is_empty() {
+            for names in [&mut self.users, &mut self.groups] {
+                let kept = names.len() / 2;
+                *names = std::mem::take(names).into_iter().take(kept).collect();
+            }
+        } else if let Some(root) = self.root.as_mut().filter(|root| !root.attributes.is_empty()) {
+            root.attributes.clear();
+        } else {
+            self.paths.truncate(self.paths.len() / 2);
+            let end = self.machine.floor_char_boundary(MOST_TEXT);
+            self.machine.truncate(end);
+            let end = self.program.floor_char_boundary(MOST_TEXT);
+            self.program.truncate(end);
+        }
+    }
+
+    /// None where it is too long.
+    fn encode_open(&self) -> Option<Vec<u8>> {
         let mut plain = Vec::new();
         put_bytes(&mut plain, self.machine.as_bytes());
         put_bytes(&mut plain, self.program.as_bytes());
@@ -105,13 +142,13 @@ impl Description {
         }
         put(&mut plain, self.problem_count);
         self.encode_problems(&mut plain);
+        if plain.len() as u64 > MOST_BYTES {
+            return None;
+        }
         let mut out = vec![VERSION];
         put(&mut out, plain.len() as u64);
         out.extend(zstd::bulk::compress(&plain, 3).expect("zstd compresses anything that fits into memory"));
-        match sealer {
-            Some(sealer) => sealer.seal(SegmentKind::Zstd, &out),
-            None => out,
-        }
+        (out.len() <= MOST_ENCODED).then_some(out)
     }
 
     /// As many as a reader takes.
@@ -230,6 +267,35 @@ mod tests {
         assert_eq!(Description::decode(&description.encode(None), None).unwrap(), description);
         let empty = Description::default();
         assert_eq!(Description::decode(&empty.encode(None), None).unwrap(), empty);
+    }
+
+    #[test]
+    fn one_that_is_too_long_is_shortened_and_can_be_read() {
+        let mut description = described();
+        let text = |number: u32| blake3::hash(&number.to_le_bytes()).to_hex().to_string();
+        description.users = (0..400_000).map(|number| (number, text(number))).collect();
+        for number in 0..10_000 {
+            description.add_problem(text(number).as_bytes(), "it is gone");
+        }
+        description.root.as_mut().unwrap().attributes = vec![(b"user.large".to_vec(), vec![b'x'; 100_000])];
+        let encoded = description.encode(None);
+        assert!(encoded.len() <= MOST_ENCODED);
+        let read = Description::decode(&encoded, None).unwrap();
+        assert_eq!(
+            (read.problem_count, &read.machine, &read.paths),
+            (10_001, &description.machine, &description.paths)
+        );
+        assert!(read.users.len() > 10_000 && read.users.iter().all(|(number, name)| *name == text(*number)));
+        assert_eq!(read.root, description.root);
+        description.root.as_mut().unwrap().attributes = (0..500_u32)
+            .map(|number| {
+                let mut noise = vec![0; 65_536];
+                blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut noise);
+                (format!("user.{number:03}").into_bytes(), noise)
+            })
+            .collect();
+        let read = Description::decode(&description.encode(None), None).unwrap();
+        assert!(read.root.unwrap().attributes.is_empty());
     }
 
     #[test]

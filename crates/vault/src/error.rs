@@ -128,4 +128,6 @@ pub enum Refusal {
     Root,
     #[error("the client's words have {found} bytes, and at most {limit} are allowed")]
     Description { found: usize, limit: usize },
+    #[error("the record of the snapshot would have {found} bytes, and at most {limit} are read; back up several sets")]
+    Record { found: u64, limit: u64 },
 }

@@ -10,7 +10,10 @@ const MAGIC: &[u8; 8] = b"BWSNAP\0\x01";
 const KIND: &str = "snapshot";
 const FOLDER: &str = "snapshots/";
 const FORMAT: u8 = 1;
-const LIMIT: u64 = 256 << 20;
+/// Longest record.
+pub(crate) const LIMIT: u64 = 256 << 20;
+/// Bytes that a chunk of a stream takes in it at most.
+pub(crate) const OF_A_CHUNK: u64 = 40;
 const HEAD_LIMIT: usize = 4096;
 /// Longest words of a client.
 pub(crate) const DESCRIPTION_LIMIT: usize = 16 << 20;

@@ -5,10 +5,10 @@ mod chunks;
 pub(crate) use chunks::Windows;
 
 use crate::wire::{
-    Begin, Begun, Kind, Limit, Line, Open, Opened, Proposal, Range, Stored, broken, decode_batch, decode_ids,
-    decode_yes, encode_have, encode_ids, encode_segment,
+    Begin, Begun, Kind, Limit, Line, MAX_DRAFT, Open, Opened, Proposal, Range, Stored, broken, decode_batch,
+    decode_ids, decode_yes, encode_have, encode_ids, encode_segment,
 };
-use sdk::schema::Problem;
+use sdk::schema::{Code, Problem};
 use sdk::{Ctx, Result, serde_json};
 use std::io;
 use vault::{Basis, Batch, ChunkId, Draft, Fingerprint, Received, Receiver, Segment, SnapshotId, Streams};
@@ -72,8 +72,20 @@ impl Receiver for Remote {
     fn commit(&self, draft: Draft) -> Result<Received, Problem> {
         let proposal = serde_json::to_vec(&Proposal::from(&draft))
             .map_err(|error| Problem::internal(format!("a draft cannot be written: {error}.")))?;
+        if proposal.len() > MAX_DRAFT {
+            let text = format!("The list of what this snapshot is made of has {} bytes, too many.", proposal.len());
+            return Err(Problem::new(Code::Quota, text).fix("Back it up as several sets of paths, each with a name."));
+        }
+        let mut parts = proposal.chunks(PART as usize).peekable();
+        let mut last: &[u8] = &[];
+        while let Some(part) = parts.next() {
+            match parts.peek() {
+                Some(_) => self.line.tell(Kind::Part, part).map_err(|fault| fault.0)?,
+                None => last = part,
+            }
+        }
         let stored: Stored =
-            self.line.ask(Kind::Commit, &proposal).and_then(|answer| answer.json()).map_err(|fault| fault.0)?;
+            self.line.ask(Kind::Commit, last).and_then(|answer| answer.json()).map_err(|fault| fault.0)?;
         Ok(Received {
             snapshot: SnapshotId(stored.snapshot),
             time_ms: stored.time_ms,

@@ -20,6 +20,8 @@ use vault::{Counts, Draft, StreamRef};
 
 /// The longest message: a segment of chunks of the largest size, or a draft.
 pub(crate) const MAX_MESSAGE: usize = 4 << 20;
+/// The longest draft, which may come in parts: that of some hundred million files.
+pub(crate) const MAX_DRAFT: usize = 64 << 20;
 /// Bytes of `kind`, `number` and `length`.
 pub(crate) const HEADER: usize = 9;
 
@@ -51,12 +53,16 @@ pub(crate) enum Kind {
     Chunks = 8,
     /// Keeper: a `Problem`, in the place of an answer.
     Problem = 9,
+    /// Client: the beginning of a draft that is too long for one message; its end comes as the commit.
+    Part = 10,
 }
 
 impl Kind {
     pub(crate) fn read(byte: u8) -> Option<Kind> {
-        use Kind::{Begin, Chunks, Commit, Have, Names, Open, Problem, Put, Refs};
-        [Begin, Have, Put, Commit, Open, Names, Refs, Chunks, Problem].into_iter().find(|kind| *kind as u8 == byte)
+        use Kind::{Begin, Chunks, Commit, Have, Names, Open, Part, Problem, Put, Refs};
+        [Begin, Have, Put, Commit, Open, Names, Refs, Chunks, Problem, Part]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 

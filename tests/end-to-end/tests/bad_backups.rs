@@ -25,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("bad_backups::links_that_lead_in_a_circle_are_named", circle),
         Case::new("bad_backups::a_file_of_one_line_of_four_gigabytes_comes_back", one_line),
         Case::new("bad_backups::a_directory_with_very_many_entries_comes_back", wide),
+        Case::new("bad_backups::very_many_problems_are_no_reason_to_fail", many_problems),
         Case::new("bad_backups::a_clock_before_1970_is_no_reason_to_fail", clock),
     ]
 }
@@ -251,6 +252,35 @@ fn wide() -> Result<()> {
     for number in 0..entries {
         ensure!(fs::read_to_string(copy.join(format!("{number:07}")))? == content(number), "{number} is another");
     }
+    Ok(())
+}
+
+fn many_problems() -> Result<()> {
+    const MISSING: usize = 900;
+    let alone = Alone::new()?;
+    alone.run(&["init"])?;
+    let tree = alone.path("tree");
+    fs::create_dir(&tree)?;
+    fs::write(tree.join("file"), "text")?;
+    // Long names of nothing: all that is to be said does not fit into one message.
+    let noise = noise(MISSING * 880);
+    let name = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let path =
+        |number: usize| noise[number * 880..(number + 1) * 880].chunks(110).map(name).collect::<Vec<_>>().join("/");
+    let missing: Vec<String> = (0..MISSING).map(|number| format!("/none/{number}/{}", path(number))).collect();
+    let tree_path = tree.display().to_string();
+    let mut words = vec!["run", "--name", "larch", "-o", "json", &tree_path];
+    words.extend(missing.iter().map(String::as_str));
+    let output = alone.output(&words)?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(11), "it ended with {}: {told}", output.status);
+    let result: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(result["problems"] == MISSING && result["status"] == "incomplete", "{result}");
+    ensure!(told.contains(&MISSING.to_string()) && told.contains("/none/"), "{told}");
+    let to = alone.path("back");
+    alone.run(&["restore", "--name", "larch", "--to", &to.display().to_string()])?;
+    ensure!(fs::read_to_string(beneath(&to, &tree).join("file"))? == "text");
+    ensure!(alone.run(&["snapshots"])?[0]["problems"] == MISSING);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::{Draft, Received, Session};
 use crate::error::{Refusal, VaultError};
 use crate::index::Want;
 use crate::keys::Key;
-use crate::snapshot::{self, DESCRIPTION_LIMIT, Snapshot, Summary};
+use crate::snapshot::{self, DESCRIPTION_LIMIT, LIMIT, OF_A_CHUNK, Snapshot, Summary};
 use crate::streams::RefsReader;
 use crate::{ChunkId, StreamRef};
 use std::collections::HashSet;
@@ -55,6 +55,12 @@ impl Session {
         let found = draft.description.len();
         if found > DESCRIPTION_LIMIT {
             return Err(Refusal::Description { found, limit: DESCRIPTION_LIMIT }.into());
+        }
+        // What could not be read again must not be written.
+        let chunks = (draft.names.chunks.len() + draft.refs.chunks.len()) as u64;
+        let record = found as u64 + chunks * OF_A_CHUNK + (64 << 10);
+        if record > LIMIT {
+            return Err(Refusal::Record { found: record, limit: LIMIT }.into());
         }
         let basis = self.basis();
         let known: HashSet<(ChunkId, u32)> =

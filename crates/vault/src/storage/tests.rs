@@ -118,3 +118,12 @@ fn faults_come_when_they_were_ordered() {
         assert_eq!(memory.bytes("b"), if is_dead { 0 } else { 2 }, "half of what was to be written");
     }
 }
+
+#[test]
+fn a_folder_is_shown_with_its_whole_path_and_without_detours() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = Directory::create(&folder.path().join("./vault")).unwrap().path("vault.json");
+    assert_eq!(shown, folder.path().join("vault/vault.json").display().to_string());
+    let here = Directory::open(Path::new(".")).unwrap().path("vault.json");
+    assert_eq!(here, std::env::current_dir().unwrap().join("vault.json").display().to_string());
+}

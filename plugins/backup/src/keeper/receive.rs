@@ -6,8 +6,10 @@ use super::{DOMAIN, fault_of, machine_of, open, source};
 use crate::remote::VERSION;
 use crate::settings::{Granted, Keeping};
 use crate::wire::{
-    Begin, Begun, Incoming, Kind, Message, Outgoing, Proposal, Stored, broken, decode_have, decode_segment, encode_yes,
+    Begin, Begun, Incoming, Kind, MAX_DRAFT, Message, Outgoing, Proposal, Stored, broken, decode_have, decode_segment,
+    encode_yes,
 };
+use parking_lot::Mutex;
 use sdk::prelude::*;
 use sdk::schema::Code;
 use sdk::tokio::sync::Semaphore;
@@ -67,7 +69,7 @@ async fn converse(ctx: &Ctx, out: &Arc<Outgoing>, incoming: &mut Incoming) -> Re
     let basis = session.basis().map(|basis| vault.reader(basis.summary.id, None)).transpose().map_err(fault_of)?;
     let (basis, slots) = (basis.map(Arc::new), Arc::new(Semaphore::new(AT_ONCE as usize)));
     let measure = Arc::new(measure(ctx, &vault).await?);
-    let serving = Serving { ctx, out, session, basis, slots, measure };
+    let serving = Serving { ctx, out, session, basis, slots, draft: Mutex::default(), measure };
     let mut ended = Ended::WithoutSnapshot;
     while let Some(message) = incoming.next().await? {
         let is_last = message.kind == Kind::Commit;
@@ -126,6 +128,8 @@ struct Serving<'a> {
     /// The snapshot that the session builds on.
     basis: Option<Arc<Reader>>,
     slots: Arc<Semaphore>,
+    /// What came of the draft.
+    draft: Mutex<Vec<u8>>,
     measure: Arc<Measure>,
 }
 
@@ -134,6 +138,7 @@ impl Serving<'_> {
         match message.kind {
             Kind::Have => self.have(message).await,
             Kind::Put => self.put(message).await,
+            Kind::Part => self.part(&message.payload),
             Kind::Commit => self.commit(message).await,
             Kind::Names | Kind::Refs => {
                 let basis = self.basis.clone().ok_or_else(|| broken("this backup has no basis to read."))?;
@@ -184,7 +189,19 @@ impl Serving<'_> {
         }
     }
 
-    async fn commit(&self, message: Message) -> Result<()> {
+    /// Keeps the beginning of a draft until its end comes.
+    fn part(&self, payload: &[u8]) -> Result<()> {
+        let mut draft = self.draft.lock();
+        if draft.len() + payload.len() > MAX_DRAFT {
+            return Err(broken(format!("a draft has more than {MAX_DRAFT} bytes.")));
+        }
+        draft.extend_from_slice(payload);
+        Ok(())
+    }
+
+    async fn commit(&self, mut message: Message) -> Result<()> {
+        self.part(&message.payload)?;
+        message.payload = std::mem::take(&mut *self.draft.lock());
         // All that was put before is in the session by then.
         let all = self.slots.clone().acquire_many_owned(AT_ONCE).await?;
         let draft = message.json::<Proposal>()?.draft()?;
