@@ -33,6 +33,7 @@ pub fn run(options: &Options) -> Result<Option<Report>> {
         return Ok(None);
     }
     let mut report = Report { notes: missing, ..Report::default() };
+    let busy = load();
     describe(options, &contestants, &corpus, &mut report)?;
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
@@ -45,8 +46,15 @@ pub fn run(options: &Options) -> Result<Option<Report>> {
     if options.has(Part::Keeper) && !options.rivals_only {
         keeper::measure(options, &mut report)?;
     }
+    report.notes.push(format!("load of this machine {busy} at the beginning, {} at the end", load()));
     goals::judge(&mut report);
     Ok(Some(report))
+}
+
+/// How many tasks wanted a processor in the last minute: above the number of cores, CPU seconds grow and wall times say little.
+fn load() -> String {
+    let told = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    told.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// Says who and what is measured.
