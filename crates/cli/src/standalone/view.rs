@@ -32,6 +32,9 @@ impl Alone {
         if query.sort.is_empty() {
             query.sort.clone_from(&view.sort);
         }
+        if call.all {
+            query.page.limit = Some(schema::MAX_LIMIT);
+        }
         loop {
             let rows = self.rows(&type_id, query.clone(), call).await?;
             if call.watch && std::io::stdout().is_terminal() {
