@@ -45,7 +45,7 @@ function Shown({ read: { bytes, name } }: { read: Beginning }) {
   return (
     <div className="code-block">
       <pre tabIndex={0} aria-label={neutral(name)}>{neutralLines(looked.text)}</pre>
-      <CopyButton text={looked.text} />
+      <CopyButton text={neutralLines(looked.text)} />
     </div>
   );
 }

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How long after a machine began a command on itself it may begin it again.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Longest input of a job that a machine begins on itself, in bytes of JSON.
+const MOST_INPUT: usize = 16 * 1024;
+
 /// When each machine last began which command: one that begins jobs without end fills no disk.
 #[derive(Default)]
 pub(crate) struct Begun(Mutex<HashMap<(String, String), Instant>>);
@@ -168,6 +171,10 @@ pub(crate) async fn start(
         }
     };
     let mut input = surface::validate_input(&command, &input)?;
+    if role == Role::Machine && serde_json::to_vec(&input).map_or(true, |bytes| bytes.len() > MOST_INPUT) {
+        let message = format!("the input of a job that a machine begins has at most {MOST_INPUT} bytes.");
+        return Err(Problem::new(Code::Quota, message).at("input"));
+    }
     let schema = InputSchema::read(&command.input)?;
     let redacted = audit::redact(&input, &schema);
     let secrets = once::take_out(&schema.properties, &mut input);

@@ -104,6 +104,7 @@ fn back_up(store: &Path, tree: &Path) {
     let options = WalkOptions {
         paths: vec![tree.to_path_buf()],
         base: PathBuf::from("/"),
+        within: Vec::new(),
         excludes: Excludes::default(),
         one_file_system: false,
         skip_caches: false,

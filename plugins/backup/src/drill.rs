@@ -84,16 +84,28 @@ fn recover(ctx: &Ctx, folder: PathBuf, sheet: RecoverySheet) -> Result<Drilled> 
     for summary in &listing.snapshots {
         newest.insert(summary.source.clone(), summary.id);
     }
-    let mut chosen: Vec<SnapshotId> = newest.into_values().collect();
+    let mut chosen: Vec<(String, SnapshotId)> = newest.into_iter().collect();
     chosen.shuffle(&mut rand::rng());
     chosen.truncate(SETS);
-    let mut read = Drilled::default();
-    for (number, id) in chosen.iter().enumerate() {
+    let (mut read, mut failed) = (Drilled::default(), Vec::new());
+    for (number, (source, id)) in chosen.iter().enumerate() {
         ctx.amount(Amount::items(number as u64).of(chosen.len() as u64), "reading files back")?;
-        let (files, bytes) = read_some(&vault, *id)?;
-        read = Drilled { sets: read.sets + 1, files: read.files + files, bytes: read.bytes + bytes };
+        match read_some(&vault, *id) {
+            Ok((files, bytes)) => {
+                read = Drilled { sets: read.sets + 1, files: read.files + files, bytes: read.bytes + bytes };
+            }
+            // What one machine wrote wrong says nothing of the others.
+            Err(fault) => failed.push((source, id, fault)),
+        }
     }
-    Ok(read)
+    let Some((source, id, first)) = failed.first() else { return Ok(read) };
+    let text = format!(
+        "{} of {} sets of files cannot be read back, snapshot {id} of {source} among them; the others can.",
+        failed.len(),
+        chosen.len()
+    );
+    let problem = Problem::internal(text).fix("Verify the vault with read_data, then back up these machines again.");
+    Err(sdk::Fault(problem.caused_by(first.0.clone())))
 }
 
 /// Reads files of a snapshot as a restore would, each chunk checked against its id.

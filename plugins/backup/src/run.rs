@@ -78,6 +78,7 @@ pub(crate) async fn run(ctx: Ctx, args: Run) -> Result<Ran> {
     let options = WalkOptions {
         paths: paths.iter().map(PathBuf::from).collect(),
         base: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        within: within(&args.path, &settings),
         excludes: Excludes::new(&settings.exclude)
             .map_err(|error| Problem::bad_request(error.to_string()).at("exclude"))?,
         one_file_system: false,
@@ -110,6 +111,8 @@ pub(crate) async fn run(ctx: Ctx, args: Run) -> Result<Ran> {
     Ok(report(&ctx, outcome, sent_bytes))
 }
 
+const WHO_DECIDES: &str = "Its owner or a setting decides that: look at “Back up”.";
+
 fn chosen(named: &[String], settings: &Running) -> Result<Vec<String>> {
     let paths = if named.is_empty() { settings.paths.clone() } else { named.to_vec() };
     if paths.is_empty() {
@@ -119,10 +122,19 @@ fn chosen(named: &[String], settings: &Running) -> Result<Vec<String>> {
         Some(path) => {
             let allowed = settings.paths.join(", ");
             let text = format!("{path} is not among what may be backed up of this machine, which is {allowed}.");
-            Err(fault(Code::PermissionDenied, text).fix("Its owner or a setting decides that: look at “Back up”."))
+            Err(fault(Code::PermissionDenied, text).fix(WHO_DECIDES))
         }
         None => Ok(paths),
     }
+}
+
+/// Where what was named has to lie, as it is on the disk. What the settings say may lead anywhere.
+fn within(named: &[String], settings: &Running) -> Vec<PathBuf> {
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let real = |path: &String| std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    settings.paths.iter().map(real).collect()
 }
 
 /// Whether a path, wherever links lead from it, is one of these or below one.
@@ -260,6 +272,7 @@ fn report(ctx: &Ctx, outcome: Outcome, sent_bytes: u64) -> Ran {
 fn walk_fault<E: std::error::Error + Into<Problem> + 'static>(error: WalkError<E>) -> sdk::Fault {
     match error {
         WalkError::Write(error) => write_fault(error),
+        WalkError::Outside(_) => fault(Code::PermissionDenied, format!("{error}.")).fix(WHO_DECIDES),
         WalkError::Nothing => fault(Code::NotFound, format!("{error}.")).fix("Name a path that is there."),
         WalkError::Root(_) => fault(Code::Unavailable, format!("{error}.")),
     }

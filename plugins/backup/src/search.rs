@@ -18,6 +18,8 @@ use vault::{Entry, Kind, Summary, TreeReader, Vault};
 
 /// Versions of files that are listed.
 const MOST_FOUND: usize = 2_000;
+/// Bytes of their paths: an answer is one message.
+const MOST_LISTED: usize = 2 << 20;
 /// Entries that are looked at.
 const MOST_ENTRIES: u64 = 50_000_000;
 /// Entries between two looks at whether it was cancelled.
@@ -109,11 +111,13 @@ struct Walking<'a> {
     /// Versions by what they are.
     known: HashMap<(String, Vec<u8>, u64, i64, u32), usize>,
     entries: u64,
+    /// Bytes of paths that were found.
+    listed: usize,
 }
 
 impl<'a> Walking<'a> {
     fn new(vault: &'a Arc<Vault>, pattern: Pattern, told: &'a Told, cancel: CancellationToken) -> Walking<'a> {
-        Walking { vault, pattern, told, cancel, found: Vec::new(), known: HashMap::new(), entries: 0 }
+        Walking { vault, pattern, told, cancel, found: Vec::new(), known: HashMap::new(), entries: 0, listed: 0 }
     }
 
     /// What was found, and why that is not all.
@@ -122,12 +126,22 @@ impl<'a> Walking<'a> {
         listed.retain(|one| one.domain == DOMAIN && machine.is_none_or(|id| machine_and_name(&one.source).0 == id));
         self.told.of.store(listed.len() as u64, Ordering::Relaxed);
         let mut cut = None;
-        let mut searched = 0;
+        let (mut searched, mut damaged) = (0, 0_u64);
         for summary in listed.iter().rev() {
-            if self.one(summary)? {
-                searched += 1;
-                self.told.snapshots.store(searched, Ordering::Relaxed);
-                continue;
+            match self.one(summary) {
+                Ok(true) => {
+                    searched += 1;
+                    self.told.snapshots.store(searched, Ordering::Relaxed);
+                    continue;
+                }
+                Ok(false) => {}
+                Err(fault) if fault.0.code == Code::Cancelled => return Err(fault),
+                // One machine's snapshot, as it wrote it, keeps nobody from looking into those of others.
+                Err(fault) => {
+                    sdk::tracing::warn!("snapshot {} was not searched to its end: {}", summary.id, fault.0);
+                    damaged += 1;
+                    continue;
+                }
             }
             let left = listed.len() as u64 - searched;
             cut = Some(format!(
@@ -135,6 +149,10 @@ impl<'a> Walking<'a> {
                 listed.len()
             ));
             break;
+        }
+        if damaged > 0 && cut.is_none() {
+            let of = listed.len();
+            cut = Some(format!("{damaged} of {of} snapshots are damaged and were not searched to their end."));
         }
         Ok((Results { found: self.found, snapshots: searched, entries: self.entries }, cut))
     }
@@ -174,7 +192,8 @@ impl<'a> Walking<'a> {
             self.found[*at].snapshots += 1;
             return true;
         }
-        if self.found.len() == MOST_FOUND {
+        self.listed += shown.len();
+        if self.found.len() == MOST_FOUND || self.listed > MOST_LISTED {
             return false;
         }
         let at = jiff::Timestamp::new(entry.modified.seconds, entry.modified.nanoseconds as i32).ok();

@@ -12,7 +12,7 @@ use crate::local::Opened;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use plugin_host::Receiver;
@@ -28,8 +28,13 @@ const UNNAMED: &str = "download";
 pub(super) async fn save(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    method: Method,
     Path((id, stream)): Path<(String, String)>,
 ) -> Answer<Response> {
+    // Whoever only asks about it must not take it away.
+    if method == Method::HEAD {
+        return Err(Problem::bad_request("a stream is not known before it is taken.").fix("Ask with GET.").into());
+    }
     let job = find(&app, parse(&id)?).await?;
     app.may_command(&caller, &job.command)?;
     let declared = streams::check(&app, &job, &stream)?;
@@ -75,6 +80,8 @@ impl Serving {
         let stopping = self.app.runtime.stopping();
         loop {
             tokio::select! {
+                // Who may not have it any more gets nothing of what is there already.
+                biased;
                 () = stopping.cancelled() => {
                     return Some(Err(Problem::new(Code::Unavailable, "the administrator is stopping.")));
                 }

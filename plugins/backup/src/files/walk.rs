@@ -39,6 +39,8 @@ pub struct WalkOptions {
     /// Relative ones are below `base`.
     pub paths: Vec<PathBuf>,
     pub base: PathBuf,
+    /// Everything has to lie within one of these, where links have led; anywhere where there are none.
+    pub within: Vec<PathBuf>,
     pub excludes: Excludes,
     /// Stays on the file systems of the paths that were named. Otherwise file systems on the machine's own disks are entered
     /// as well.
@@ -93,6 +95,8 @@ impl Walked {
 pub enum WalkError<E: std::error::Error + 'static> {
     #[error("nothing is there to be backed up: none of the paths exists")]
     Nothing,
+    #[error("{0} is not among what may be backed up of this machine")]
+    Outside(PathBuf),
     #[error("the root of this machine cannot be opened: {0}")]
     Root(#[source] Errno),
     #[error(transparent)]
@@ -125,6 +129,11 @@ pub fn walk<R: Receiver + 'static>(
     problems.into_iter().for_each(|problem| walk.tell(problem));
     if selection.is_empty() {
         return Err(WalkError::Nothing);
+    }
+    // From here on no link is followed: what is looked at now is what is read.
+    let is_within = |path: &PathBuf| options.within.iter().any(|within| path.starts_with(within));
+    if let Some(outside) = selection.paths().into_iter().find(|path| !options.within.is_empty() && !is_within(path)) {
+        return Err(WalkError::Outside(outside));
     }
     if !std::path::Path::new("/proc/self/fd").exists() {
         walk.tell(Problem { path: b"/proc".to_vec(), what: Unread::NoProc });

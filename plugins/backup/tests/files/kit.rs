@@ -41,6 +41,7 @@ pub(crate) fn options(path: &Path) -> WalkOptions {
     WalkOptions {
         paths: vec![path.to_path_buf()],
         base: PathBuf::from("/"),
+        within: Vec::new(),
         excludes: Excludes::default(),
         one_file_system: false,
         skip_caches: false,

@@ -30,6 +30,22 @@ fn names(store: &Store, backup: &Backup, root: &Path) -> Vec<String> {
 }
 
 #[test]
+fn what_links_lead_out_to_is_not_backed_up_where_that_is_said() {
+    let (store, folder) = (Store::new(), tempfile::tempdir().unwrap());
+    let root = folder.path().canonicalize().unwrap();
+    let (mine, other) = (root.join("mine"), root.join("other"));
+    std::fs::create_dir_all(mine.join("deep")).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    std::os::unix::fs::symlink(&other, mine.join("link")).unwrap();
+    let named = |path: PathBuf| WalkOptions { paths: vec![path], within: vec![mine.clone()], ..options(&root) };
+    assert!(store.try_back_up(&named(mine.join("deep")), None).is_ok());
+    for path in [mine.join("link"), other.clone(), mine.join("../other")] {
+        let refused = store.try_back_up(&named(path.clone()), None).map(|_| ());
+        assert!(matches!(refused, Err(WalkError::Outside(_))), "{path:?}");
+    }
+}
+
+#[test]
 fn several_paths_become_one_tree() {
     let (_work, root) = tree(&["a/1", "a/b/2", "a/b/3", "c/4", "d"]);
     symlink("c", root.join("link")).unwrap();
