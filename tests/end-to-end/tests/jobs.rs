@@ -35,9 +35,10 @@ pub(crate) fn counting(names: &[&str]) -> Result<(Network, Site, Client, Vec<Mac
     Ok((network, site, manager, machines))
 }
 
-/// Waits until a machine reports that its plugins run.
+/// Waits until a machine reports that its plugins run. Of ten that arrive at once one now and then takes more than half a minute,
+/// for a reason that is not yet known.
 pub(crate) fn plugin_is_ready(manager: &Client, machine: &str) -> Result<()> {
-    end_to_end::soon(&format!("the plugin runs on {machine}"), || {
+    end_to_end::until(&format!("the plugin runs on {machine}"), Duration::from_secs(120), || {
         let rows = manager.rows("fleet/plugins")?;
         let on_machine = |row: &&Value| row["role"] == "machine" && row["machine"]["label"] == machine;
         Ok(rows.iter().filter(on_machine).any(|row| row["state"] == "ok").then_some(()))
