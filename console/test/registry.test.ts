@@ -17,6 +17,18 @@ describe('all manifests together', () => {
     expect(names[0]).toBe('name');
   });
 
+  test('what is due for machines is found by the columns that its module adds, and stands above machines alone', () => {
+    const own = structuredClone(manifests);
+    const sensors = own.find((one) => one.plugin.name === 'acme-sensors')!;
+    const offer = { where: [{ field: 'person', op: 'eq' as const, value: 'nobody' }, { field: 'status', op: 'eq' as const, value: 'online' }], text: '{name}', text_many: '{n}' };
+    sensors.commands = [{ id: 'tag', title: 'Tag', target: { on: 'machine' }, offer }, { id: 'alone', title: 'Alone', modes: ['standalone'], offer }];
+    const all = new Registry(own);
+    const due = all.offersOn(all.view('fleet.machines')!);
+    expect(due.map((one) => one.command.id)).toEqual(['acme-sensors.tag']);
+    expect(due[0]!.where.map((one) => one.field)).toEqual(['acme-sensors:person', 'status']);
+    expect(all.offersOn(all.view('acme-printers.samples')!)).toEqual([]);
+  });
+
   test('rows of machines have their machine', () => {
     expect(registry.columnsOf('acme-printers.printer')[0]!.name).toBe('machine');
   });

@@ -1,6 +1,6 @@
 //! What one machine does is its own harm: its room is used up for nobody else, and what happens to its files is told.
 
-use super::{grove, plant};
+use super::{grove, noise, plant};
 use anyhow::{Context, Result, ensure};
 use end_to_end::client::FINAL;
 use end_to_end::{Case, soon};
@@ -41,18 +41,6 @@ fn no_room() -> Result<()> {
     Ok(())
 }
 
-/// Bytes that nothing compresses, from an odd number on.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(next).flatten().take(length).collect()
-}
-
 fn encrypted() -> Result<()> {
     let grove = grove(&["larch"])?;
     let folder = tempfile::tempdir()?;
@@ -67,7 +55,7 @@ fn encrypted() -> Result<()> {
     run()?;
     ensure!(events()?.iter().all(|event| event["title"] != "Many files changed at once"), "that is no alarm");
     for number in 0..40_u64 {
-        fs::write(folder.path().join(format!("{number}.txt")), noise(1 << 20, 2 * number + 1))?;
+        fs::write(folder.path().join(format!("{number}.txt")), noise(number, 1 << 20))?;
     }
     run()?;
     let event =
